@@ -1,0 +1,256 @@
+"""The invertible pieces of a PIE (paper section 4): forward with log|det J|, and the exact inverse.
+
+Tensors are (B, C, H, W) images or (B, D) vectors; every bijection treats dimension 1 as the features, so that the
+convolutional and the linear pieces of the paper are the same few lines.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class Bijection(nn.Module, ABC):
+    """An invertible map y = f(x) with a tractable log|det ∂f/∂x|."""
+
+    @abstractmethod
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return ``(f(x), log_abs_det_jacobian)``; the second has shape (B,), in nats."""
+
+    @abstractmethod
+    def inverse(self, y: Tensor) -> Tensor:
+        """Return f⁻¹(y), exact to float precision."""
+
+
+class VolumePreserving(Bijection):
+    """A bijection with log|det J| = 0: subclasses give the map alone."""
+
+    @abstractmethod
+    def map(self, x: Tensor) -> Tensor:
+        """Return f(x)."""
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return ``(f(x), 0)``."""
+        return self.map(x), x.new_zeros(len(x))
+
+
+class Composition(Bijection):
+    """F = F_K ∘ … ∘ F_1 (Eq. 14); the log-determinants add up.
+
+    Arguments:
+        bijections: F_1 to F_K, in the order in which they are applied.
+    """
+
+    def __init__(self, *bijections: Bijection) -> None:
+        super().__init__()
+        self.bijections = nn.ModuleList(bijections)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        log_det = x.new_zeros(len(x))
+        for bijection in self.bijections:
+            x, term = bijection(x)
+            log_det = log_det + term
+        return x, log_det
+
+    def inverse(self, y: Tensor) -> Tensor:
+        for bijection in reversed(self.bijections):
+            y = bijection.inverse(y)
+        return y
+
+
+class SymmetricRange(Bijection):
+    """x ↦ 2x − 1: images in [0, 1] to the range [−1, 1] in which ε₀² is measured; log|det J| = D log 2."""
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return 2 * x - 1, x.new_full((len(x),), math.log(2) * x[0].numel())
+
+    def inverse(self, y: Tensor) -> Tensor:
+        return (y + 1) / 2
+
+
+class CheckerboardDownsample(VolumePreserving):
+    """C×H×W → 4C×H/2×W/2 by a checkerboard pattern (section 4.4): a permutation.
+
+    The result lies channels-last in memory, the layout in which the convolutions that follow are fastest on CPUs.
+    """
+
+    def map(self, x: Tensor) -> Tensor:
+        return F.pixel_unshuffle(x, 2).contiguous(memory_format=torch.channels_last)
+
+    def inverse(self, y: Tensor) -> Tensor:
+        return F.pixel_shuffle(y, 2)
+
+
+class Flatten(VolumePreserving):
+    """(B, C, H, W) → (B, C·H·W), between the convolutional and the linear blocks.
+
+    Arguments:
+        shape: (C, H, W) of what comes in.
+    """
+
+    def __init__(self, shape: tuple[int, int, int]) -> None:
+        super().__init__()
+        self.shape = shape
+
+    def map(self, x: Tensor) -> Tensor:
+        return x.flatten(1)
+
+    def inverse(self, y: Tensor) -> Tensor:
+        return y.unflatten(1, self.shape).contiguous(memory_format=torch.channels_last)
+
+
+def contractive_scale(a: float) -> Callable[[Tensor], Tensor]:
+    """Return t ↦ s = 1 − a + a·sigmoid(t + 2), which lies in (1 − a, 1): it can contract, by a bounded factor.
+
+    With freely affine couplings ε₀² drops out of the likelihood, and stretching the empty background up to ε₀² earns
+    more nats than encoding the digits; a PIE learns only if no coupling is rewarded for expanding.
+    """
+    return lambda t: 1 - a + a * torch.sigmoid(t + 2)
+
+
+def additive_scale(t: Tensor) -> Tensor:
+    """Return s = 1: the coupling only shifts and preserves volume."""
+    return torch.ones_like(t)
+
+
+def affine_scale(t: Tensor) -> Tensor:
+    """Return s = exp(½·tanh t), free to expand and to contract; kept for the ablation (see `contractive_scale`)."""
+    return torch.exp(0.5 * torch.tanh(t))
+
+
+class AffineCoupling(Bijection):
+    """y₁ = s₁(x₂)⊙x₁ + b₁(x₂), y₂ = s₂(y₁)⊙x₂ + b₂(y₁): both halves are transformed (Eq. 18, Fig. 5).
+
+    Arguments:
+        features: number of features D; x₁ has ⌊D/2⌋ of them and x₂ the rest.
+        network: makes the network of one half, called with its input and output sizes. One network gives s and b
+            together: 2 outputs for every feature that they transform.
+        scale: maps the network's raw output to s > 0, elementwise.
+    """
+
+    def __init__(
+        self, features: int, network: Callable[[int, int], nn.Module], scale: Callable[[Tensor], Tensor]
+    ) -> None:
+        super().__init__()
+        self.sizes = (features // 2, features - features // 2)
+        self.net1 = network(self.sizes[1], 2 * self.sizes[0])
+        self.net2 = network(self.sizes[0], 2 * self.sizes[1])
+        self.scale = scale
+
+    def _s_b(self, net: nn.Module, condition: Tensor) -> tuple[Tensor, Tensor]:
+        t, b = net(condition).tensor_split(2, dim=1)
+        return self.scale(t), b
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        x1, x2 = x.split(self.sizes, dim=1)
+        s1, b1 = self._s_b(self.net1, x2)
+        y1 = s1 * x1 + b1
+        s2, b2 = self._s_b(self.net2, y1)
+        y2 = s2 * x2 + b2
+        log_det = s1.log().flatten(1).sum(1) + s2.log().flatten(1).sum(1)
+        return torch.cat([y1, y2], dim=1), log_det
+
+    def inverse(self, y: Tensor) -> Tensor:
+        y1, y2 = y.split(self.sizes, dim=1)
+        s2, b2 = self._s_b(self.net2, y1)
+        x2 = (y2 - b2) / s2
+        s1, b1 = self._s_b(self.net1, x2)
+        x1 = (y1 - b1) / s1
+        return torch.cat([x1, x2], dim=1)
+
+
+class Householder(VolumePreserving):
+    """Multiply the features by an orthogonal matrix H(v_K)…H(v_1)·Q with H(v) = I − 2vvᵀ/vᵀv (Eq. 19).
+
+    The v_k are trained. Q is a constant orthogonal matrix (so itself a product of reflections), the identity until
+    `start_from` sets it. The product is orthogonal whatever the optimizer does to the v_k, and its inverse is its
+    transpose.
+
+    Arguments:
+        features: number of features n; at most n reflections are useful, so no more than that are kept.
+        reflections: number K of trained reflections; three in the paper (section 5.1).
+    """
+
+    start: Tensor
+
+    def __init__(self, features: int, reflections: int = 3) -> None:
+        super().__init__()
+        self.vectors = nn.Parameter(torch.randn(min(reflections, features), features))
+        self.register_buffer("start", torch.eye(features))
+
+    def reflections(self) -> Tensor:
+        """Return H(v_K)…H(v_1), shape (n, n)."""
+        product = torch.eye(self.vectors.shape[1], dtype=self.vectors.dtype, device=self.vectors.device)
+        for v in self.vectors:
+            product = product - torch.outer(2 / v.dot(v) * v, v @ product)
+        return product
+
+    def matrix(self) -> Tensor:
+        """Return the whole orthogonal matrix, shape (n, n)."""
+        return self.reflections() @ self.start
+
+    def start_from(self, matrix: Tensor) -> None:
+        """Set the constant Q to `matrix`, an orthogonal (n, n) matrix."""
+        self.start.copy_(matrix)
+
+    @abstractmethod
+    def apply_matrix(self, matrix: Tensor, x: Tensor) -> Tensor:
+        """Multiply the features of x by `matrix`."""
+
+    def map(self, x: Tensor) -> Tensor:
+        return self.apply_matrix(self.matrix(), x)
+
+    def inverse(self, y: Tensor) -> Tensor:
+        return self.apply_matrix(self.matrix().T, y)
+
+
+class HouseholderLinear(Householder):
+    """The invertible linear map of the linear blocks (section 4.3), on (B, n) vectors."""
+
+    def apply_matrix(self, matrix: Tensor, x: Tensor) -> Tensor:
+        return F.linear(x, matrix)
+
+
+class HouseholderConv1x1(Householder):
+    """The invertible 1×1 convolution of the convolutional blocks (section 4.3), on (B, n, H, W) images."""
+
+    def apply_matrix(self, matrix: Tensor, x: Tensor) -> Tensor:
+        return F.conv2d(x, matrix[:, :, None, None])
+
+
+class Split(VolumePreserving):
+    """[z, r] ↦ [z, r − g(z)] (section 4.5, Eq. 20): what lies on the manifold r = g(z) gets a zero residual.
+
+    A bijection like the others: the residual is what the likelihood compares with N(0, ε₀²I), and setting it to zero
+    before the inverse is the restriction-extension of Eq. 4.
+
+    Arguments:
+        kept: number of leading features that make up z.
+        g: predicts r from z; None stands for g = 0 (section 3.4).
+    """
+
+    def __init__(self, kept: int, g: nn.Module | None) -> None:
+        super().__init__()
+        self.kept = kept
+        self.g = g
+
+    def map(self, x: Tensor) -> Tensor:
+        if self.g is None:
+            return x
+        z, r = self.halves(x)
+        return torch.cat([z, r - self.g(z)], dim=1)
+
+    def inverse(self, y: Tensor) -> Tensor:
+        if self.g is None:
+            return y
+        z, residual = self.halves(y)
+        return torch.cat([z, residual + self.g(z)], dim=1)
+
+    def halves(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the features z that go on and the rest."""
+        return x[:, : self.kept], x[:, self.kept :]

@@ -1,0 +1,306 @@
+"""The Pseudo-Invertible Encoder (arXiv 2111.00619): an invertible flow F: x → [z, r] used as an autoencoder.
+
+Read it beside the paper: `PIEConfig` is section 5.1, `PIEBlock` section 4.1 and Fig. 4, `PIE.forward` Eq. 14–16,
+`PIE.log_prob_terms` Eq. 17, `PIE.decode` Eq. 4.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor, nn
+
+from pie_cli.autoencoder import Autoencoder
+from pie_cli.bijections import (
+    AffineCoupling,
+    Bijection,
+    CheckerboardDownsample,
+    Composition,
+    Flatten,
+    Householder,
+    HouseholderConv1x1,
+    HouseholderLinear,
+    Split,
+    SymmetricRange,
+    additive_scale,
+    affine_scale,
+    contractive_scale,
+)
+from pie_cli.networks import conv_network, dense_network
+
+Scale = Literal["contractive", "additive", "affine"]
+
+
+@dataclass(frozen=True)
+class PIEConfig:
+    """Sizes and constants of a PIE; the defaults are the paper's MNIST model, 784→392→196→64→10→10 (section 5.1).
+
+    Arguments:
+        image_shape: (C, H, W); H and W divide by 2**conv_blocks.
+        latent_dim: d, the size of z.
+        eps2: ε₀², the variance of the residuals (Eq. 12), in units of images scaled to [−1, 1].
+        conv_blocks: number of convolutional blocks; each halves the image's sides and keeps half of the variables.
+        linear_dims: sizes between the convolutional blocks and z, one linear block each; None stands for the paper's
+            (64,) where 64 lies between the two, else for ().
+        couplings: Kl, the number of (rotation, coupling) pairs in a block.
+        reflections: trained Householder reflections of a rotation (section 5.1: three).
+        scale: how the couplings scale: "contractive" (bounded by `contraction`), "additive" (not at all) or "affine".
+        contraction: a in s = 1 − a + a·sigmoid(t + 2).
+        predict_residual: False sets g = 0; with eps2 = 1 the model is then a multi-scale RealNVP (section 3.4).
+        conv_width: channels of the convolutional networks of s, b and g.
+        dense_width: features of the hidden layers of the dense networks.
+        dense_depth: number of hidden layers of the dense networks.
+
+    Raises:
+        ValueError: naming the field that is wrong.
+    """
+
+    image_shape: tuple[int, int, int] = (1, 28, 28)
+    latent_dim: int = 10
+    eps2: float = 0.01
+    conv_blocks: int = 2
+    linear_dims: tuple[int, ...] | None = None
+    couplings: int = 3
+    reflections: int = 3
+    scale: Scale = "contractive"
+    contraction: float = 0.5
+    predict_residual: bool = True
+    conv_width: int = 32
+    dense_width: int = 512
+    dense_depth: int = 3
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "image_shape", tuple(self.image_shape))
+        for name in ("couplings", "reflections", "conv_width", "dense_width", "dense_depth", "latent_dim"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.conv_blocks < 0:
+            raise ValueError(f"conv_blocks must not be negative, got {self.conv_blocks}")
+        factor = 2**self.conv_blocks
+        if len(self.image_shape) != 3 or min(self.image_shape) < 1 or any(s % factor for s in self.image_shape[1:]):
+            raise ValueError(f"image_shape must be (C, H, W) with H and W dividing by {factor}, got {self.image_shape}")
+        if not (math.isfinite(self.eps2) and self.eps2 > 0):
+            raise ValueError(f"eps2 is a variance and must be positive and finite, got {self.eps2}")
+        if self.scale not in get_args(Scale):
+            raise ValueError(f"scale must be one of {', '.join(get_args(Scale))}, got {self.scale!r}")
+        if not 0 <= self.contraction <= 1:
+            raise ValueError(f"contraction must lie in [0, 1], got {self.contraction}")
+        before = self.conv_sizes[-1]
+        if self.linear_dims is None:
+            object.__setattr__(self, "linear_dims", (64,) if self.latent_dim < 64 < before else ())
+        object.__setattr__(self, "linear_dims", tuple(self.linear_dims or ()))
+        for size in (*(self.linear_dims or ()), self.latent_dim):
+            if size > before:
+                name = "latent_dim" if size == self.latent_dim else "linear_dims"
+                raise ValueError(f"{name} must not exceed the {before} variables that reach it, got {size}")
+            before = size
+
+    @property
+    def conv_sizes(self) -> list[int]:
+        """Number of variables before the first and after each convolutional block: 784, 392, 196."""
+        total = math.prod(self.image_shape)
+        return [total // 2**block for block in range(self.conv_blocks + 1)]
+
+    @property
+    def sizes(self) -> list[int]:
+        """Number of variables before the first and after each block: 784, 392, 196, 64, 10, 10 (section 5.1)."""
+        return [*self.conv_sizes, *(self.linear_dims or ()), self.latent_dim, self.latent_dim]
+
+    def scale_function(self) -> Callable[[Tensor], Tensor]:
+        """Return the map from a network's raw output to s > 0."""
+        functions: dict[str, Callable[[Tensor], Tensor]] = {
+            "contractive": contractive_scale(self.contraction),
+            "additive": additive_scale,
+            "affine": affine_scale,
+        }
+        return functions[self.scale]
+
+
+class PIEBlock(Composition):
+    """One PIE x ↔ [z, r − g(z)]: Kl times (rotation, coupling), then the split (section 4.1, Fig. 4).
+
+    A bijection; `halves` of its output are z, which goes on, and the residual.
+
+    Arguments:
+        config: the model's.
+        entry: what comes first: the downsampling of a convolutional block, the flattening before the linear ones.
+        shape: of the variables after that: (C, H, W) makes a convolutional block, (D,) a linear one.
+        kept: number of features (channels, or vector entries) that make up z.
+    """
+
+    def __init__(self, config: PIEConfig, entry: Sequence[Bijection], shape: tuple[int, ...], kept: int) -> None:
+        rotation: type[Householder]
+        network: Callable[[int, int], nn.Module]
+        if len(shape) == 3:
+            rotation, network = HouseholderConv1x1, partial(conv_network, width=config.conv_width)
+        else:
+            rotation = HouseholderLinear
+            network = partial(dense_network, width=config.dense_width, depth=config.dense_depth)
+        features, residual = shape[0], shape[0] - kept
+        bijections = list(entry)
+        for _ in range(config.couplings):
+            bijections.append(rotation(features, config.reflections))
+            bijections.append(AffineCoupling(features, network, config.scale_function()))
+        split = Split(kept, network(kept, residual) if residual and config.predict_residual else None)
+        super().__init__(*bijections, split)
+        self.residual_shape = (residual, *shape[1:])
+        self.halves = split.halves
+
+    @torch.no_grad()
+    def start_from_principal_axes(self, x: Tensor) -> Tensor:
+        """Set the first rotation so that all rotations together turn x onto its principal axes; return z of x.
+
+        The axis of largest variance comes first, so that the split of a fresh block (whose couplings scale all
+        features alike) keeps the most. Initialisation is not fixed by the paper; this one is ours.
+        """
+        inputs = x
+        rotations = [bijection for bijection in self.bijections if isinstance(bijection, Householder)]
+        for bijection in self.bijections:
+            if bijection is rotations[0]:
+                break
+            x, _ = bijection(x)
+        trained = torch.eye(rotations[0].vectors.shape[1], dtype=torch.float64, device=x.device)
+        for rotation in rotations:
+            trained = rotation.reflections().double() @ trained
+        samples = x.double().movedim(1, -1).flatten(0, -2)
+        axes = torch.linalg.eigh(samples.T.cov())[1].flip(1).T
+        rotations[0].start_from(trained.T @ axes)
+        return self.halves(self(inputs)[0])[0]
+
+
+class PIE(Autoencoder):
+    """F: x → [z, r] and its pseudo-inverse; a composition of PIE blocks, which is again a PIE (Eq. 15).
+
+    Images are float tensors (B, C, H, W) in [0, 1]; the scaling to [−1, 1] is the model's first bijection.
+
+    Example:
+        >>> model = PIE(PIEConfig(latent_dim=10, eps2=0.01))
+        >>> x = torch.rand(5, 1, 28, 28)
+        >>> z, residuals, log_det = model(x)
+        >>> torch.allclose(model.decode(z, residuals), x, atol=1e-4)
+        True
+    """
+
+    def __init__(self, config: PIEConfig) -> None:
+        super().__init__(config.image_shape, config.latent_dim)
+        self.config = config
+        self.scaling = SymmetricRange()
+        self.blocks = nn.ModuleList(_blocks(config))
+
+    def forward(self, x: Tensor) -> tuple[Tensor, list[Tensor], Tensor]:
+        """Return ``(z, residuals, log_det)``: F, level by level (Eq. 14–16).
+
+        z has shape (B, d); residuals holds one (B, D_l) tensor of r_l − g_l(z_l) for each splitting level, in encoding
+        order; log_det has shape (B,), in nats. Raises ValueError for images of another shape.
+        """
+        self.check_images(x)
+        y, log_det = self.scaling(x)
+        residuals = []
+        for block in self.blocks:
+            y, term = block(y)
+            log_det = log_det + term
+            y, residual = block.halves(y)
+            if residual.numel():
+                residuals.append(residual.flatten(1))
+        return y, residuals, log_det
+
+    def log_prob_terms(self, x: Tensor) -> dict[str, Tensor]:
+        """Return the terms of Eq. 17, each (B,) in nats: "log_p_z", "log_p_r1", …, "log_det"; log p(x) is their sum."""
+        z, residuals, log_det = self(x)
+        terms = {"log_p_z": gaussian_log_prob(z, 1.0)}
+        for level, residual in enumerate(residuals, 1):
+            terms[f"log_p_r{level}"] = gaussian_log_prob(residual, self.config.eps2)
+        return {**terms, "log_det": log_det}
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """Return log p(x) (Eq. 17), shape (B,), in nats, as a density over images in [0, 1]."""
+        return torch.stack(list(self.log_prob_terms(x).values())).sum(0)
+
+    def bits_per_dim(self, x: Tensor) -> Tensor:
+        """Return −log₂ of the probability of one of 256 grey levels, per pixel value, shape (B,); x is dequantised."""
+        return -self.log_prob(x) / (math.log(2) * x[0].numel()) + 8
+
+    def loss(self, x: Tensor) -> dict[str, Tensor]:
+        """Return "loss", the mean −log p(x) per pixel value, and the means of all terms of Eq. 17.
+
+        "r1_over_eps2", … are the mean squared residuals in units of ε₀²: 1 where a level is calibrated.
+        """
+        terms = {name: term.mean() for name, term in self.log_prob_terms(x).items()}
+        nll = -torch.stack(list(terms.values())).sum()
+        for level, size in enumerate(self.residual_sizes, 1):
+            exponent = terms[f"log_p_r{level}"] / size + 0.5 * math.log(2 * math.pi * self.config.eps2)
+            terms[f"r{level}_over_eps2"] = -2 * exponent
+        return {"loss": nll / x[0].numel(), "nll": nll, **terms}
+
+    def encode(self, x: Tensor) -> Tensor:
+        return self(x)[0]
+
+    def decode(self, z: Tensor, residuals: Sequence[Tensor] | None = None, keep: int | None = None) -> Tensor:
+        """Return F⁻¹([z, g(z)]), level by level (Eq. 4, 15); with residuals, the exact inverse of `forward`.
+
+        Arguments:
+            z: codes (B, d).
+            residuals: as `forward` returns them; None stands for zeros at every level.
+            keep: use only the `keep` residuals nearest to z, zeros for the others; all of them by default.
+
+        Raises:
+            ValueError: for codes of another shape, or `keep` out of range or given without residuals.
+        """
+        self.check_codes(z)
+        levels = len(self.residual_sizes)
+        if residuals is None and keep is not None:
+            raise ValueError("keep needs residuals")
+        if residuals is not None and len(residuals) != levels:
+            raise ValueError(f"expected {levels} residuals, got {len(residuals)}")
+        if keep is None:
+            keep = levels
+        if not 0 <= keep <= levels:
+            raise ValueError(f"keep must lie between 0 and {levels}, got {keep}")
+        kept = list(residuals[levels - keep :]) if residuals is not None else []
+
+        y = z
+        for block in reversed(self.blocks):
+            shape = block.residual_shape
+            if shape[0]:
+                residual = kept.pop().unflatten(1, shape) if kept else y.new_zeros(len(y), *shape)
+                y = torch.cat([y, residual], dim=1)
+            y = block.inverse(y)
+        return self.scaling.inverse(y)
+
+    @property
+    def residual_sizes(self) -> list[int]:
+        """D_l of each splitting level, in encoding order: 392, 196, 132, 54."""
+        sizes = self.config.sizes
+        return [before - after for before, after in zip(sizes, sizes[1:], strict=False) if before > after]
+
+    def start_from_data(self, images: Tensor) -> None:
+        """Start every block from the principal axes of what reaches it (see `PIEBlock.start_from_principal_axes`)."""
+        y, _ = self.scaling(images)
+        for block in self.blocks:
+            y = block.start_from_principal_axes(y)
+
+
+def gaussian_log_prob(x: Tensor, variance: float) -> Tensor:
+    """Return log N(x | 0, variance·I) for each row of x (B, D), in nats."""
+    return -0.5 * (x.square().sum(1) / variance + x.shape[1] * math.log(2 * math.pi * variance))
+
+
+def _blocks(config: PIEConfig) -> list[PIEBlock]:
+    """Return the blocks of section 5.1: convolutional, then linear, the last of which reduces nothing."""
+    blocks = []
+    channels, height, width = config.image_shape
+    for _ in range(config.conv_blocks):
+        shape = (4 * channels, height // 2, width // 2)
+        blocks.append(PIEBlock(config, [CheckerboardDownsample()], shape, kept=2 * channels))
+        channels, height, width = 2 * channels, height // 2, width // 2
+    entry: list[Bijection] = [Flatten((channels, height, width))]
+    sizes = config.sizes[config.conv_blocks :]
+    for before, after in zip(sizes, sizes[1:], strict=False):
+        blocks.append(PIEBlock(config, entry, (before,), kept=after))
+        entry = []
+    return blocks
