@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -46,9 +46,11 @@ class Composition(Bijection):
         bijections: F_1 to F_K, in the order in which they are applied.
     """
 
+    bijections: Sequence[Bijection]
+
     def __init__(self, *bijections: Bijection) -> None:
         super().__init__()
-        self.bijections = nn.ModuleList(bijections)
+        self.bijections = nn.ModuleList(bijections)  # type: ignore[assignment]  # ModuleList is not generic
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         log_det = x.new_zeros(len(x))

@@ -13,10 +13,11 @@ from typing import Any
 from pie_cli.errors import PIEError
 
 
-def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
+def write_atomically(path: Path, write: Callable[[Path], object], folder_option: str = "--results-dir") -> None:
     """Have `write` make a temporary file beside `path`, flush it to disk and rename it to `path`.
 
     A reader sees the old file or the new one, never a part. The folder is made if it is missing.
+    `folder_option` is the command-line option that chooses the folder, for the error's advice.
 
     Raises:
         PIEError: if the operating system refuses (disk full, no permission, …); nothing is left behind.
@@ -34,8 +35,10 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         temporary.replace(path)
         _sync_folder(path.parent)
     except OSError as error:
-        raise PIEError(f"cannot write {path}: {error.strerror or error}; free some space or choose another folder "
-                       "with --results-dir") from error
+        raise PIEError(
+            f"cannot write {path}: {error.strerror or error}; free some space or choose another folder "
+            f"with {folder_option}"
+        ) from error
     finally:
         if temporary is not None:
             with contextlib.suppress(OSError):

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from typing import Literal, get_args
 
 import torch
@@ -186,11 +187,13 @@ class PIE(Autoencoder):
         True
     """
 
+    blocks: Sequence[PIEBlock]
+
     def __init__(self, config: PIEConfig) -> None:
         super().__init__(config.image_shape, config.latent_dim)
         self.config = config
         self.scaling = SymmetricRange()
-        self.blocks = nn.ModuleList(_blocks(config))
+        self.blocks = nn.ModuleList(_blocks(config))  # type: ignore[assignment]  # ModuleList is not generic
 
     def forward(self, x: Tensor) -> tuple[Tensor, list[Tensor], Tensor]:
         """Return ``(z, residuals, log_det)``: F, level by level (Eq. 14–16).
@@ -276,7 +279,7 @@ class PIE(Autoencoder):
     def residual_sizes(self) -> list[int]:
         """D_l of each splitting level, in encoding order: 392, 196, 132, 54."""
         sizes = self.config.sizes
-        return [before - after for before, after in zip(sizes, sizes[1:], strict=False) if before > after]
+        return [before - after for before, after in pairwise(sizes) if before > after]
 
     def start_from_data(self, images: Tensor) -> None:
         """Start every block from the principal axes of what reaches it (see `PIEBlock.start_from_principal_axes`)."""
@@ -300,7 +303,7 @@ def _blocks(config: PIEConfig) -> list[PIEBlock]:
         channels, height, width = 2 * channels, height // 2, width // 2
     entry: list[Bijection] = [Flatten((channels, height, width))]
     sizes = config.sizes[config.conv_blocks :]
-    for before, after in zip(sizes, sizes[1:], strict=False):
+    for before, after in pairwise(sizes):
         blocks.append(PIEBlock(config, entry, (before,), kept=after))
         entry = []
     return blocks

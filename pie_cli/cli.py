@@ -1,0 +1,324 @@
+"""The command line: parse, call, print. No logic lives here, and nothing heavy is imported before it is used."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+from rich.console import Console
+
+from pie_cli import paper
+from pie_cli.errors import PIEError
+from pie_cli.interrupts import raise_on_signals
+
+if TYPE_CHECKING:
+    from pie_cli.data import Dataset
+    from pie_cli.experiments import Drawing
+    from pie_cli.runs import Run
+
+app = typer.Typer(
+    name="pie",
+    help="PIE: Pseudo-Invertible Encoder (arXiv 2111.00619). Train it, look at what it learned, compare it.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+out = Console(soft_wrap=True, highlight=False)
+
+TRAINING, MODEL, FILES = "Training", "Model", "Data, files, device"
+
+ModelOption = Annotated[Literal["pie", "vae", "wae"], typer.Option("--model", help="Model.", rich_help_panel=MODEL)]
+Eps2Option = Annotated[
+    float | None,
+    typer.Option(
+        "--eps2",
+        help="ε₀² of PIE: the residuals' [bold]variance[/], for images in [-1, 1]; ε₀ is its square root "
+        "(0.01 means ε₀ = 0.1).",
+        show_default="0.01",
+        rich_help_panel=MODEL,
+    ),
+]
+LatentDimOption = Annotated[int, typer.Option("--latent-dim", help="d, the size of z.", min=1, rich_help_panel=MODEL)]
+SeedOption = Annotated[
+    int, typer.Option("--seed", help="Seed of weights, order and noise.", min=0, rich_help_panel=TRAINING)
+]
+DatasetOption = Annotated[
+    Literal["mnist", "digits"],
+    typer.Option("--dataset", help="mnist, or digits (1,797 of scikit-learn's, no download).", rich_help_panel=FILES),
+]
+DataDirOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--data-dir", help="Folder with MNIST's files, or for them.", show_default="the cache folder",
+        rich_help_panel=FILES,
+    ),
+]  # fmt: skip
+OfflineOption = Annotated[bool, typer.Option("--offline", help="Open no connection.", rich_help_panel=FILES)]
+ResultsOption = Annotated[Path, typer.Option("--results-dir", help="Folder of the runs.", rich_help_panel=FILES)]
+DeviceOption = Annotated[
+    Literal["auto", "cuda", "mps", "cpu"],
+    typer.Option("--device", help="auto takes cuda, then mps, then cpu.", rich_help_panel=FILES),
+]
+RunArgument = Annotated[
+    Path | None,
+    typer.Argument(metavar="[RUN]", help="Run folder; without it, the options choose the run.", show_default=False),
+]
+
+
+def main() -> None:
+    """Run the command line; a `PIEError` becomes one line on stderr and its exit code."""
+    try:
+        raise_on_signals()
+        sys.exit(app(standalone_mode=False) or 0)
+    except (PIEError, typer.TyperException) as error:
+        message = error.format_message() if isinstance(error, typer.TyperException) else str(error)
+        print(f"error: {message}", file=sys.stderr)
+        sys.exit(error.exit_code)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from pie_cli.provenance import package_version
+
+        print(f"pie {package_version()}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def train(
+    model: ModelOption = "pie",
+    eps2: Eps2Option = None,
+    latent_dim: LatentDimOption = paper.LATENT_DIM,
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the training images.", rich_help_panel=TRAINING)] = (
+        paper.DEFAULT_EPOCHS
+    ),
+    batch_size: Annotated[int, typer.Option(min=1, help="Images in a step.", rich_help_panel=TRAINING)] = 128,
+    lr: Annotated[float, typer.Option(help="Peak of the one-cycle learning rate.", rich_help_panel=TRAINING)] = 2e-3,
+    seed: SeedOption = 0,
+    scale: Annotated[
+        Literal["contractive", "additive", "affine"] | None,
+        typer.Option(
+            help="How PIE's couplings scale: contractive s = 1 - a + a·sigmoid(t + 2), additive s = 1, or affine, "
+            "free to expand (for the ablation: it learns little).",
+            show_default="contractive",
+            rich_help_panel=MODEL,
+        ),
+    ] = None,
+    contraction: Annotated[
+        float | None,
+        typer.Option(help="a of the contractive scale, in [0, 1].", show_default="0.5", rich_help_panel=MODEL),
+    ] = None,
+    conv_width: Annotated[
+        int | None,
+        typer.Option(min=1, help="Channels of PIE's convolutional s, b, g.", show_default="32", rich_help_panel=MODEL),
+    ] = None,
+    dense_width: Annotated[
+        int | None,
+        typer.Option(min=1, help="Features of PIE's dense s, b, g.", show_default="512", rich_help_panel=MODEL),
+    ] = None,
+    dense_depth: Annotated[
+        int | None,
+        typer.Option(min=1, help="Hidden layers of PIE's dense s, b, g.", show_default="3", rich_help_panel=MODEL),
+    ] = None,
+    noise: Annotated[
+        float | None,
+        typer.Option(
+            help="Variance of the noise on training images, in the units of --eps2.",
+            show_default="--eps2 for PIE, 0 for VAE and WAE",
+            rich_help_panel=TRAINING,
+        ),
+    ] = None,
+    init: Annotated[
+        Literal["pca", "random"] | None,
+        typer.Option(
+            help="Start PIE's rotations from the data's principal axes, or at random.",
+            show_default="pca for PIE",
+            rich_help_panel=TRAINING,
+        ),
+    ] = None,
+    dataset: DatasetOption = "mnist",
+    data_dir: DataDirOption = None,
+    offline: OfflineOption = False,
+    results_dir: ResultsOption = Path("results"),
+    device: DeviceOption = "auto",
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Go on with an interrupted run, or start it.", rich_help_panel=FILES),
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Train a run anew that exists.", rich_help_panel=FILES)
+    ] = False,
+    tensorboard: Annotated[
+        bool,
+        typer.Option("--tensorboard", help="Also log for TensorBoard (extra: tensorboard).", rich_help_panel=FILES),
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show the configuration and what would be written; write nothing.")
+    ] = False,
+) -> None:
+    """Train a model; its run folder lies in --results-dir."""
+    from pie_cli import launch
+    from pie_cli.devices import find_accelerator
+
+    training = {"epochs": epochs, "batch_size": batch_size, "lr": lr, "seed": seed, "noise": noise, "init": init}
+    pie = {"eps2": eps2, "scale": scale, "contraction": contraction}
+    pie |= {"conv_width": conv_width, "dense_width": dense_width, "dense_depth": dense_depth}
+    config = launch.run_config(model, latent_dim, {**training, "dataset": dataset}, pie)
+    accelerator = find_accelerator(device)
+    if dry_run:
+        out.print(launch.describe(config, results_dir, accelerator))
+        return
+    run = launch.open_for_training(config, results_dir, resume, overwrite)
+    launch.train_run(run, _dataset(run, data_dir, offline), accelerator, out, tensorboard)
+
+
+@app.command()
+def reconstruct(
+    run: RunArgument = None,
+    model: ModelOption = "pie",
+    eps2: Eps2Option = None,
+    latent_dim: LatentDimOption = paper.LATENT_DIM,
+    seed: SeedOption = 0,
+    count: Annotated[int, typer.Option(min=1, help="Test images to show.")] = paper.RECONSTRUCTIONS,
+    keep: Annotated[
+        int | None,
+        typer.Option(min=0, help="Also decode with this many residual levels, and exactly.", show_default="z alone"),
+    ] = None,
+    dataset: DatasetOption = "mnist",
+    data_dir: DataDirOption = None,
+    offline: OfflineOption = False,
+    results_dir: ResultsOption = Path("results"),
+    device: DeviceOption = "auto",
+) -> None:
+    """Fig. 7a: test images and their reconstructions; with --keep, the compression undone."""
+    from pie_cli import experiments
+
+    chosen, accelerator = _run(run, model, eps2, latent_dim, seed, dataset, results_dir, device)
+    images = _dataset(chosen, data_dir, offline)
+    if keep is None:
+        _show(experiments.draw_reconstructions(chosen, images, accelerator, count))
+    else:
+        _show(experiments.draw_progressive(chosen, images, accelerator, keep))
+
+
+@app.command()
+def sample(
+    run: RunArgument = None,
+    model: ModelOption = "pie",
+    eps2: Eps2Option = None,
+    latent_dim: LatentDimOption = paper.LATENT_DIM,
+    seed: SeedOption = 0,
+    count: Annotated[int, typer.Option(min=1, help="Number of samples; Fig. 9 is a sheet of 400.")] = paper.SAMPLES,
+    std: Annotated[
+        float | None, typer.Option(help="Standard deviation of z; the prior's is 1.", show_default="1")
+    ] = None,
+    variance: Annotated[
+        float | None, typer.Option(help="Variance of z, instead of --std; Fig. 7c has 0.5.", show_default="1")
+    ] = None,
+    sample_seed: Annotated[int, typer.Option(min=0, help="Seed of the codes.")] = 0,
+    dataset: DatasetOption = "mnist",
+    results_dir: ResultsOption = Path("results"),
+    device: DeviceOption = "auto",
+) -> None:
+    """Fig. 7b, 7c, 9: images decoded from z ~ N(0, variance)."""
+    from pie_cli import experiments
+
+    spread = experiments.spread_of_codes(std, variance)
+    chosen, accelerator = _run(run, model, eps2, latent_dim, seed, dataset, results_dir, device)
+    _show(experiments.draw_samples(chosen, accelerator, count, spread, sample_seed))
+
+
+@app.command()
+def interpolate(
+    run: RunArgument = None,
+    model: ModelOption = "pie",
+    eps2: Eps2Option = None,
+    latent_dim: LatentDimOption = paper.LATENT_DIM,
+    seed: SeedOption = 0,
+    rows: Annotated[int, typer.Option(min=1, help="Pairs of test images; Fig. 8 has many.")] = paper.INTERPOLATIONS,
+    first: Annotated[int | None, typer.Option("--from", min=0, max=9, help="One pair: from this digit …")] = None,
+    last: Annotated[int | None, typer.Option("--to", min=0, max=9, help="… to this digit.")] = None,
+    from_index: Annotated[int | None, typer.Option(min=0, help="One pair: from this test image …")] = None,
+    to_index: Annotated[int | None, typer.Option(min=0, help="… to this test image.")] = None,
+    dataset: DatasetOption = "mnist",
+    data_dir: DataDirOption = None,
+    offline: OfflineOption = False,
+    results_dir: ResultsOption = Path("results"),
+    device: DeviceOption = "auto",
+) -> None:
+    """Fig. 7d, 8: decoded points on the straight line between the codes of two test images."""
+    from pie_cli import experiments
+
+    chosen, accelerator = _run(run, model, eps2, latent_dim, seed, dataset, results_dir, device)
+    images = _dataset(chosen, data_dir, offline)
+    pairs, stem = experiments.choose_pairs(images.test, rows, (first, last), (from_index, to_index))
+    _show(experiments.draw_interpolations(chosen, images, accelerator, pairs, stem))
+
+
+@app.command()
+def umap(
+    run: RunArgument = None,
+    model: ModelOption = "pie",
+    eps2: Eps2Option = None,
+    latent_dim: LatentDimOption = paper.LATENT_DIM,
+    seed: SeedOption = 0,
+    umap_seed: Annotated[int, typer.Option(min=0, help="Seed of UMAP.")] = 0,
+    dataset: DatasetOption = "mnist",
+    data_dir: DataDirOption = None,
+    offline: OfflineOption = False,
+    results_dir: ResultsOption = Path("results"),
+    device: DeviceOption = "auto",
+) -> None:
+    """Fig. 7e: UMAP of the test images' codes, coloured by digit."""
+    from pie_cli import experiments
+
+    chosen, accelerator = _run(run, model, eps2, latent_dim, seed, dataset, results_dir, device)
+    _show(experiments.draw_umap(chosen, _dataset(chosen, data_dir, offline), accelerator, umap_seed))
+
+
+def _run(
+    folder: Path | None,
+    model: str,
+    eps2: float | None,
+    latent_dim: int,
+    seed: int,
+    dataset: str,
+    results_dir: Path,
+    device: str,
+) -> tuple[Run, str]:
+    """Return the run that the options mean, and the accelerator."""
+    from pie_cli import launch
+    from pie_cli.devices import find_accelerator
+
+    accelerator = find_accelerator(device)
+    if folder is not None:
+        return launch.finished_run(folder), accelerator
+    config = launch.run_config(model, latent_dim, {"seed": seed, "dataset": dataset}, {"eps2": eps2})
+    return launch.find_run(config, results_dir), accelerator
+
+
+def _dataset(run: Run, data_dir: Path | None, offline: bool) -> Dataset:
+    """Return the run's data set, saying where it comes from."""
+    from pie_cli.data import load_dataset
+
+    return load_dataset(run.config.training.dataset, data_dir, offline, out.print)
+
+
+def _show(drawing: Drawing) -> None:
+    """Print the numbers and the files of a figure."""
+    for name, number in drawing.numbers.items():
+        out.print(f"{name}: {number:.4g}")
+    for path in drawing.files:
+        out.print(f"wrote {path}")

@@ -1,0 +1,212 @@
+"""The figures of section 5.1 and of the appendix, each from one trained run: encode, decode, draw."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from pie_cli import figures, metrics
+from pie_cli.autoencoder import Autoencoder
+from pie_cli.data import Dataset, ImageSet
+from pie_cli.errors import UsageError
+from pie_cli.files import write_text
+from pie_cli.paper import COLUMNS
+from pie_cli.pie import PIE
+from pie_cli.runs import Run
+
+BATCH = 1_000  # images encoded or decoded at a time, which bounds the memory
+
+
+@dataclass
+class Drawing:
+    """What a figure command made: its files, and the numbers that it prints."""
+
+    files: list[Path]
+    numbers: dict[str, float] = field(default_factory=dict)
+
+
+@torch.inference_mode()
+def in_batches(function: Callable[[Tensor], Tensor], inputs: Tensor, model: Autoencoder) -> Tensor:
+    """Return function(inputs) on the CPU, computed a batch at a time on the model's device."""
+    device = next(model.parameters()).device
+    return torch.cat([function(batch.to(device)).cpu() for batch in inputs.split(BATCH)])
+
+
+def clean(images: ImageSet) -> Tensor:
+    """Return the images as floats in [0, 1], without noise."""
+    return images.images.float() / 255
+
+
+def draw_reconstructions(run: Run, dataset: Dataset, device: str, count: int) -> Drawing:
+    """Fig. 7a: the first `count` test images, each row of originals above its reconstructions from z alone."""
+    model = run.load_model(device)
+    originals = clean(dataset.test)
+    reconstructions = in_batches(model.reconstruct, originals, model)
+    mse = metrics.reconstruction_mse(originals, reconstructions)
+    pairs = torch.stack([_sheet(originals[:count]), _sheet(reconstructions[:count])], dim=1).flatten(0, 1)
+    figure = figures.image_grid(
+        pairs.numpy(), f"{run.config.label} · MSE {mse:.4f}", ["original", "from z alone"] * (len(pairs) // 2)
+    )
+    data = {"originals": originals[:count], "reconstructions": reconstructions[:count]}
+    return Drawing(_save(figure, run, "reconstructions", data), {"test MSE, from z alone": mse})
+
+
+def draw_progressive(run: Run, dataset: Dataset, device: str, keep: int) -> Drawing:
+    """The compression undone: test images from z alone, with the `keep` residual levels nearest to z, and with all.
+
+    Raises:
+        UsageError: if the run's model has no residuals, or not so many levels.
+    """
+    model = run.load_model(device)
+    if not isinstance(model, PIE):
+        raise UsageError(f"--keep needs the residuals of a PIE; {run.folder} holds another model")
+    levels = len(model.residual_sizes)
+    if not 0 <= keep <= levels:
+        raise UsageError(f"--keep must lie between 0 and {levels}, the residual levels of {run.folder}; got {keep}")
+    originals = clean(dataset.test)
+    rows, numbers, labels = [originals[:COLUMNS]], {}, ["original"]
+    for kept in sorted({0, keep, levels}):
+        decoded = in_batches(lambda x, kept=kept: _decode_kept(model, x, kept), originals, model)  # type: ignore[misc]
+        numbers_kept = model.latent_dim + sum(model.residual_sizes[levels - kept :])
+        labels.append({0: "from z alone", levels: "exact inverse"}.get(kept, f"{kept} levels: {numbers_kept} numbers"))
+        rows.append(decoded[:COLUMNS])
+        numbers[f"test MSE, {kept} residual levels kept ({numbers_kept} numbers)"] = metrics.reconstruction_mse(
+            originals, decoded
+        )
+    numbers["largest error of the exact inverse"] = float((decoded - originals).abs().max())
+    figure = figures.image_grid(torch.stack(rows).numpy(), run.config.label, labels)
+    return Drawing(_save(figure, run, f"reconstructions_keep{keep}", {"images": torch.stack(rows)}), numbers)
+
+
+def _decode_kept(model: PIE, x: Tensor, kept: int) -> Tensor:
+    z, residuals, _ = model(x)
+    return model.decode(z, residuals, keep=kept)
+
+
+def draw_samples(run: Run, device: str, count: int, std: float, seed: int) -> Drawing:
+    """Fig. 7b, 7c and 9: `count` images decoded from z ~ N(0, std²·I)."""
+    model = run.load_model(device)
+    codes = std * torch.randn(count, model.latent_dim, generator=torch.Generator().manual_seed(seed))
+    samples = in_batches(model.decode, codes, model)
+    columns = COLUMNS if count <= 10 * COLUMNS else 2 * COLUMNS
+    title = f"{run.config.label} · samples at N(0, {std**2:.3g}), seed {seed}"
+    figure = figures.image_grid(_sheet(samples, columns).numpy(), title)
+    finite = samples.flatten(1).isfinite().all(1)
+    return Drawing(
+        _save(figure, run, f"samples_{count}_variance{std**2:.3g}", {"codes": codes, "samples": samples}),
+        {"samples": count, "samples with a non-finite pixel": int((~finite).sum())},
+    )
+
+
+def draw_interpolations(run: Run, dataset: Dataset, device: str, pairs: list[tuple[int, int]], stem: str) -> Drawing:
+    """Fig. 7d and 8: for each pair of test images, the decoded points of the straight line between their codes."""
+    model = run.load_model(device)
+    size = len(dataset.test)
+    for index in {index for pair in pairs for index in pair}:
+        if not 0 <= index < size:
+            raise UsageError(f"test index {index} does not exist; the test set has images 0 to {size - 1}")
+    ends = torch.tensor(pairs)
+    codes = in_batches(model.encode, clean(dataset.test)[ends.flatten()], model).unflatten(0, (len(pairs), 2))
+    t = torch.linspace(0, 1, COLUMNS)[:, None]
+    path = (1 - t) * codes[:, :1] + t * codes[:, 1:]
+    images = in_batches(model.decode, path.flatten(0, 1), model).unflatten(0, (len(pairs), COLUMNS))
+    figure = figures.image_grid(images.numpy(), f"{run.config.label} · linear interpolation of z between test images")
+    return Drawing(_save(figure, run, stem, {"indices": ends, "codes": path, "images": images}))
+
+
+def choose_pairs(
+    images: ImageSet, rows: int, digits: tuple[int | None, int | None], indices: tuple[int | None, int | None]
+) -> tuple[list[tuple[int, int]], str]:
+    """Return pairs of indices of test images, and the name of the figure that shows them.
+
+    One pair if `digits` (the first image of each) or `indices` are given, else `rows` pairs (0, 1), (2, 3), …, which
+    are not chosen for their looks.
+
+    Raises:
+        UsageError: if a pair is half given, given twice, or a digit has no image.
+    """
+    given = [pair for pair in (digits, indices) if pair != (None, None)]
+    if len(given) > 1 or any(None in pair for pair in given):
+        raise UsageError("give --from and --to (digits), or --from-index and --to-index, or neither")
+    if not given:
+        return [(2 * row, 2 * row + 1) for row in range(rows)], f"interpolations_{rows}"
+    first, last = given[0]
+    assert first is not None
+    assert last is not None
+    if given[0] is indices:
+        return [(first, last)], f"interpolation_{first}_{last}"
+    found = [(images.labels == digit).nonzero().flatten().tolist() for digit in (first, last)]
+    for digit, places in zip((first, last), found, strict=True):
+        if not places:
+            raise UsageError(f"the test set has no image of the digit {digit}")
+    # Between two of the same digit, the first and the last image of it.
+    return [(found[0][0], found[1][-1 if first == last else 0])], f"interpolation_digits_{first}_{last}"
+
+
+def spread_of_codes(std: float | None, variance: float | None) -> float:
+    """Return the standard deviation of z that --std or --variance means; 1 without either."""
+    if std is not None and variance is not None:
+        raise UsageError("--std and --variance say the same thing twice; give one of them")
+    for name, value in (("std", std), ("variance", variance)):
+        if value is not None and not (math.isfinite(value) and value >= 0):
+            raise UsageError(f"--{name} must be finite and not negative, got {value}")
+    if variance is not None:
+        return math.sqrt(variance)
+    return 1.0 if std is None else std
+
+
+def draw_umap(run: Run, dataset: Dataset, device: str, seed: int) -> Drawing:
+    """Fig. 7e: the codes of all test images in UMAP's plane, coloured by digit, with the measures of separation."""
+    model = run.load_model(device)
+    codes = in_batches(model.encode, clean(dataset.test), model)
+    labels = dataset.test.labels
+    plane = umap_plane(codes, seed)
+    title = f"{run.config.label} · UMAP of z of {len(codes):,} test images"
+    figure = figures.embedding(plane.numpy(), labels.numpy(), title)
+    files = _save(figure, run, "umap", {"codes": codes, "plane": plane})
+    table = pd.DataFrame({"umap_1": plane[:, 0], "umap_2": plane[:, 1], "digit": labels})
+    write_text(run.figures / "umap.csv", table.to_csv(index=False, lineterminator="\n"))
+    numbers = {"trustworthiness of the plane": metrics.trustworthiness(codes, plane)}
+    spaces: dict[Literal["z", "the plane"], Tensor] = {"z": codes, "the plane": plane}
+    for space, points in spaces.items():
+        numbers[f"5-NN accuracy in {space} (cross-validated)"] = metrics.cross_validated_knn_accuracy(points, labels)
+        numbers[f"silhouette of the digits in {space}"] = metrics.silhouette(points, labels)
+    return Drawing([*files, run.figures / "umap.csv"], numbers)
+
+
+def umap_plane(codes: Tensor, seed: int) -> Tensor:
+    """Return UMAP's two-dimensional embedding (N, 2) of codes (N, d), the same for the same seed."""
+    from umap import UMAP
+
+    reducer = UMAP(n_neighbors=15, min_dist=0.1, random_state=seed, n_jobs=1)
+    # Where the neighbour graph falls apart, UMAP places its components by NumPy's global generator; and its numba
+    # changes the number of threads that torch uses, on which the last bits of torch's results depend.
+    state, threads = np.random.get_state(), torch.get_num_threads()
+    np.random.seed(seed)
+    try:
+        return torch.from_numpy(reducer.fit_transform(codes.numpy()))
+    finally:
+        np.random.set_state(state)
+        torch.set_num_threads(threads)
+
+
+def _save(figure: Figure, run: Run, name: str, data: dict[str, Tensor]) -> list[Path]:
+    """Write a figure of the run and the tensors behind it; return the paths."""
+    stem = run.figures / name
+    arrays = {key: tensor.numpy() for key, tensor in data.items()}
+    return [*figures.save(figure, stem), figures.save_data(stem, **arrays)]
+
+
+def _sheet(images: Tensor, columns: int = COLUMNS) -> Tensor:
+    """Return images (N, C, H, W) as rows (N / columns, columns, C, H, W), the last row filled up with black."""
+    missing = -len(images) % columns
+    return torch.cat([images, images.new_zeros(missing, *images.shape[1:])]).unflatten(0, (-1, columns))

@@ -1,0 +1,107 @@
+"""Drawing, and nothing else: every function takes arrays and returns a figure; `save` writes it with its data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from pie_cli.files import write_atomically
+
+Array = NDArray[np.float32]
+
+INCHES_PER_IMAGE = 0.42
+DIGIT_COLOURS = mpl.colormaps["tab10"]
+
+# Text stays text in PDFs, and nothing random or dated goes into a file: the same data give the same bytes.
+mpl.rcParams.update({"pdf.fonttype": 42, "svg.hashsalt": "pie", "savefig.dpi": 150, "font.size": 9})
+
+
+def save(figure: Figure, stem: Path) -> list[Path]:
+    """Write `figure` as stem.pdf and stem.png; return the two paths."""
+    undated: dict[str, dict[str, str | None]] = {"pdf": {"CreationDate": None}, "png": {"Software": None}}
+    paths = []
+    for kind, metadata in undated.items():
+        path = stem.with_name(f"{stem.name}.{kind}")
+        write_atomically(path, lambda temporary, m=metadata: figure.savefig(temporary, metadata=m))  # type: ignore[misc]
+        paths.append(path)
+    return paths
+
+
+def save_data(stem: Path, **arrays: NDArray[np.generic]) -> Path:
+    """Write the arrays behind a figure as stem.npz; return its path."""
+    path = stem.with_name(f"{stem.name}.npz")
+    write_atomically(path, lambda temporary: np.savez_compressed(temporary, allow_pickle=False, **arrays))
+    return path
+
+
+def draw_images(axes: Axes, images: Array) -> None:
+    """Show images (rows, columns, C, H, W) in [0, 1] as one picture, clipped to what a screen can show."""
+    rows, columns, channels, height, width = images.shape
+    tiles = images.transpose(0, 3, 1, 4, 2).reshape(rows * height, columns * width, channels).clip(0, 1)
+    picture = tiles[:, :, 0] if channels == 1 else tiles[:, :, :3]
+    axes.imshow(np.nan_to_num(picture), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    axes.set(xticks=[], yticks=[])
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+
+
+def image_grid(images: Array, title: str, labels: Sequence[str] = ()) -> Figure:
+    """Return a sheet of images (rows, columns, C, H, W), with a label at the left of each row where there are any."""
+    rows, columns, _, height, _ = images.shape
+    margin = 1.5 if labels else 0.1
+    size = (columns * INCHES_PER_IMAGE + margin + 0.1, rows * INCHES_PER_IMAGE + 0.45)
+    figure = Figure(figsize=size)
+    axes = figure.add_axes((margin / size[0], 0.1 / size[1], 1 - (margin + 0.1) / size[0], 1 - 0.45 / size[1]))
+    draw_images(axes, images)
+    axes.set_title(title, fontsize=8, loc="left", x=-(margin - 0.1) / (size[0] - margin - 0.1) if labels else 0.0)
+    if labels:
+        axes.set_yticks([(row + 0.5) * height for row in range(rows)], labels, fontsize=7)
+        axes.tick_params(length=0)
+    return figure
+
+
+def draw_embedding(axes: Axes, points: Array, labels: NDArray[np.int64]) -> None:
+    """Show points (N, 2) coloured by digit."""
+    for digit in np.unique(labels):
+        chosen = points[labels == digit]
+        axes.scatter(
+            chosen[:, 0],
+            chosen[:, 1],
+            s=2,
+            color=DIGIT_COLOURS(int(digit) % 10),
+            label=str(digit),
+            linewidths=0,
+            rasterized=True,
+        )
+    axes.set(xticks=[], yticks=[], xlabel="UMAP 1", ylabel="UMAP 2")
+
+
+def embedding(points: Array, labels: NDArray[np.int64], title: str) -> Figure:
+    """Return the scatter plot of points (N, 2) with a legend of digits (Fig. 7e)."""
+    figure = Figure(figsize=(5.4, 4.6), layout="constrained")
+    axes = figure.add_subplot()
+    draw_embedding(axes, points, labels)
+    axes.set_title(title, fontsize=9)
+    axes.legend(title="digit", loc="center left", bbox_to_anchor=(1, 0.5), markerscale=5, frameon=False)
+    return figure
+
+
+def learning_curve(history: pd.DataFrame, title: str) -> Figure:
+    """Return loss and z-only reconstruction MSE by epoch, from the columns of metrics.csv."""
+    figure = Figure(figsize=(7, 2.8), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    left.plot(history["epoch"], history["train_loss"], "o-", label="training", markersize=3)
+    left.plot(history["epoch"], history["val_loss"], "o-", label="validation", markersize=3)
+    left.set(xlabel="epoch", ylabel="loss per pixel value")
+    left.legend(frameon=False)
+    right.plot(history["epoch"], history["val_mse"], "o-", color="tab:green", markersize=3)
+    right.set(xlabel="epoch", ylabel="validation MSE of decode(encode(x))", ylim=(0, None))
+    figure.suptitle(title, fontsize=9)
+    return figure

@@ -1,0 +1,49 @@
+"""Ctrl-C and SIGTERM: at once where nothing can be lost, after the current step where a checkpoint is to be saved."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from pie_cli.errors import Interrupted
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+def raise_on_signals() -> None:
+    """From now on, a signal raises `Interrupted` wherever the program is."""
+
+    def handle(signum: int, frame: FrameType | None) -> None:
+        raise Interrupted(signum, "stopped; files written so far are whole")
+
+    for signum in _SIGNALS:
+        signal.signal(signum, handle)
+
+
+@contextmanager
+def deferred_signals() -> Iterator[Callable[[], int | None]]:
+    """Within the block a first signal is only noted, and the yielded function returns its number; a second one acts."""
+    noted: list[int] = []
+    if threading.current_thread() is not threading.main_thread():  # only the main thread may set handlers
+        yield lambda: None
+        return
+
+    def handle(signum: int, frame: FrameType | None) -> None:
+        noted.append(signum)
+        restore()
+
+    previous = {signum: signal.getsignal(signum) for signum in _SIGNALS}
+
+    def restore() -> None:
+        for signum, handler in previous.items():
+            signal.signal(signum, handler)
+
+    for signum in _SIGNALS:
+        signal.signal(signum, handle)
+    try:
+        yield lambda: noted[0] if noted else None
+    finally:
+        restore()

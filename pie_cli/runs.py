@@ -1,0 +1,242 @@
+"""A run folder: what was trained, on what, with which result.
+
+config.json            the resolved configuration
+weights.safetensors    the trained model; present once training has finished
+checkpoint.safetensors everything that an interrupted training needs to go on; removed when it has finished
+metrics.csv            one row an epoch
+provenance.json        versions, commit, machine, command, wall time
+figures/               what the figure commands draw
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import torch
+
+from pie_cli.autoencoder import Autoencoder
+from pie_cli.errors import PIEError
+from pie_cli.files import write_json
+from pie_cli.models import CONFIGS, ModelConfig, build_model, model_name
+from pie_cli.paper import DEFAULT_EPOCHS
+from pie_cli.pie import PIEConfig
+from pie_cli.tensorfiles import load_tensors, save_tensors
+
+FORMAT = 1  # of the run folder; a folder of a newer format is refused, not misread
+
+Init = Literal["pca", "random"]
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How a model is trained; everything that decides the final weights is here or in the model's configuration.
+
+    Arguments:
+        dataset: name of the image set.
+        epochs: passes over the training images.
+        batch_size: images in a step.
+        lr: peak learning rate of the one-cycle schedule.
+        seed: of the weights, the order of the images and all noise.
+        noise: variance of the Gaussian noise on the training images, in units of images scaled to [−1, 1].
+        dequantise: whether uniform noise of one grey level is added, so that a density exists.
+        init: start from the data's principal axes ("pca", for a PIE) or at random.
+        grad_clip: bound on the gradient's norm.
+
+    Raises:
+        ValueError: naming the field that is wrong.
+    """
+
+    dataset: str = "mnist"
+    epochs: int = DEFAULT_EPOCHS
+    batch_size: int = 128
+    lr: float = 2e-3
+    seed: int = 0
+    noise: float = 0.0
+    dequantise: bool = False
+    init: Init = "random"
+    grad_clip: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        for name in ("lr", "grad_clip"):
+            if not (math.isfinite(getattr(self, name)) and getattr(self, name) > 0):
+                raise ValueError(f"{name} must be positive and finite, got {getattr(self, name)}")
+        if not (math.isfinite(self.noise) and self.noise >= 0):
+            raise ValueError(f"noise is a variance and must be finite and not negative, got {self.noise}")
+        if not 0 <= self.seed < 2**31:
+            raise ValueError(f"seed must lie between 0 and 2147483647, got {self.seed}")
+        if self.init not in get_args(Init):
+            raise ValueError(f"init must be one of {', '.join(get_args(Init))}, got {self.init!r}")
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """What a run trains, and how."""
+
+    model: ModelConfig
+    training: TrainingConfig
+
+    @property
+    def name(self) -> str:
+        """The run folder's name: model, data set if it is not MNIST, d, ε₀² and seed."""
+        parts = [model_name(self.model)]
+        if self.training.dataset != "mnist":
+            parts.append(self.training.dataset)
+        parts.append(f"d{self.model.latent_dim}")
+        if isinstance(self.model, PIEConfig):
+            parts.append(f"eps{self.model.eps2:g}")
+        parts.append(f"seed{self.training.seed}")
+        return "-".join(parts)
+
+    @property
+    def quick(self) -> bool:
+        """Whether the training is shorter than a full one, which every figure and table says."""
+        return self.training.epochs < DEFAULT_EPOCHS
+
+    @property
+    def label(self) -> str:
+        """What figures and tables call this run."""
+        epochs = self.training.epochs
+        return f"{self.name}, {epochs} epoch{'s' if epochs > 1 else ''}{' (quick run)' if self.quick else ''}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what config.json holds; ε₀ stands beside ε₀², since other codes take a standard deviation."""
+        model = {"name": model_name(self.model), **asdict(self.model)}
+        if isinstance(self.model, PIEConfig):
+            model["eps0"] = math.sqrt(self.model.eps2)
+        value = {"format": FORMAT, "model": model, "training": asdict(self.training)}
+        return dict(json.loads(json.dumps(value)))  # tuples become lists, as when it is read again
+
+    @classmethod
+    def from_dict(cls, value: dict[str, Any]) -> RunConfig:
+        """Return the configuration that `to_dict` described. Raises ValueError or KeyError where it does not fit."""
+        if value["format"] > FORMAT:
+            raise ValueError("it was written by a newer version of this program")
+        model = dict(value["model"])
+        kind = CONFIGS[model.pop("name")]
+        model.pop("eps0", None)
+        return cls(_build(kind, model), _build(TrainingConfig, value["training"]))
+
+    def differences(self, other: RunConfig) -> list[str]:
+        """Return the fields that differ, as "lr: 0.001, now 0.002"."""
+        old, new = ({**c["model"], **c["training"]} for c in (self.to_dict(), other.to_dict()))
+        return [f"{key}: {old.get(key)}, now {new.get(key)}" for key in {**old, **new} if old.get(key) != new.get(key)]
+
+
+def _build(kind: type[Any], values: dict[str, Any]) -> Any:
+    """Return a `kind` of all its fields, JSON's lists as tuples."""
+    if set(values) != {field.name for field in fields(kind)}:
+        raise ValueError(f"its fields are not those of a {kind.__name__}")
+    return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder and its configuration.
+
+    Example:
+        >>> run = Run.open(Path("results/pie-d10-eps0.01-seed0"))
+        >>> model = run.load_model()
+    """
+
+    folder: Path
+    config: RunConfig
+
+    @classmethod
+    def open(cls, folder: Path) -> Run:
+        """Return the run that lies in `folder`.
+
+        Raises:
+            PIEError: if there is none, or its config.json cannot be understood.
+        """
+        path = folder / "config.json"
+        try:
+            return cls(folder, RunConfig.from_dict(json.loads(path.read_text(encoding="utf-8"))))
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise PIEError(f"{folder} is not a run folder: it has no config.json") from error
+        except OSError as error:
+            raise PIEError(f"cannot read {path}: {error.strerror}") from error
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise PIEError(f"{path} cannot be understood: {error}; train again with --overwrite") from error
+
+    def create(self) -> None:
+        """Make the folder and write config.json."""
+        write_json(self.folder / "config.json", self.config.to_dict())
+
+    @property
+    def weights(self) -> Path:
+        return self.folder / "weights.safetensors"
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.folder / "checkpoint.safetensors"
+
+    @property
+    def figures(self) -> Path:
+        return self.folder / "figures"
+
+    @property
+    def finished(self) -> bool:
+        """Whether the training has come to its end."""
+        return self.weights.exists()
+
+    @property
+    def files(self) -> list[Path]:
+        """All files that a training writes, checkpoint.safetensors for a while."""
+        names = ("config.json", "metrics.csv", "provenance.json", "learning_curve.pdf", "learning_curve.png")
+        return [*(self.folder / name for name in names), self.checkpoint, self.weights]
+
+    def clear(self) -> None:
+        """Remove what a training wrote and the figures drawn from it, so that it can start anew."""
+        for path in (*self.files, *self.figures.glob("*")):
+            path.unlink(missing_ok=True)
+
+    def save_weights(self, model: Autoencoder) -> None:
+        """Write weights.safetensors, the configuration inside it."""
+        save_tensors(self.weights, model.state_dict(), self.config.to_dict())
+
+    def load_model(self, device: torch.device | str = "cpu") -> Autoencoder:
+        """Return the trained model in eval mode.
+
+        Raises:
+            PIEError: if training has not finished, or the weights are damaged or of another run.
+        """
+        if not self.finished:
+            raise PIEError(f"{self.folder} has no weights yet: its training has not finished; go on with --resume")
+        tensors, metadata = load_tensors(self.weights)
+        if metadata != self.config.to_dict():
+            raise PIEError(f"{self.weights} belongs to another configuration than {self.folder / 'config.json'}")
+        model = build_model(self.config.model)
+        restore_model(model, tensors, self.weights)
+        return model.eval().to(device)
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """What provenance.json says; empty where it is missing."""
+        path = self.folder / "provenance.json"
+        return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}
+
+
+def restore_model(model: Autoencoder, tensors: dict[str, torch.Tensor], path: Path) -> None:
+    """Give the model the tensors read from `path`. Raises PIEError if names, shapes or values do not fit."""
+    try:
+        model.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise PIEError(f"{path} does not fit the model that its configuration describes; train again") from error
+    if not all(tensor.isfinite().all() for tensor in tensors.values()):
+        raise PIEError(f"{path} holds values that are not finite; train again with --overwrite")
+
+
+def load_model(run_folder: Path | str, device: torch.device | str = "cpu") -> Autoencoder:
+    """Return the trained model of a run folder in eval mode, on the CPU unless `device` says otherwise.
+
+    Raises:
+        PIEError: if the folder holds no finished run, or a damaged one.
+    """
+    return Run.open(Path(run_folder)).load_model(device)

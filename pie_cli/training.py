@@ -1,0 +1,246 @@
+"""One training loop for every model, on Lightning Fabric: interrupted at any step, it goes on bit for bit."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from typing import Any
+
+import pandas as pd
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor
+from torch.optim import Adam
+from torch.optim.lr_scheduler import OneCycleLR
+
+from pie_cli.autoencoder import Autoencoder
+from pie_cli.data import Dataset, ImageSet
+from pie_cli.errors import Interrupted, PIEError, UsageError
+from pie_cli.files import write_json, write_text
+from pie_cli.interrupts import deferred_signals
+from pie_cli.metrics import squared_error
+from pie_cli.models import build_model
+from pie_cli.progress import TrainingDisplay
+from pie_cli.provenance import provenance
+from pie_cli.runs import Run, TrainingConfig, restore_model
+from pie_cli.tensorfiles import load_tensors, save_tensors
+
+CHECKPOINT_STEPS = 200  # steps between checkpoints; one is also written at each epoch's end and on a signal
+START_IMAGES = 10_000  # images that the start from the data looks at
+CHECK_SAMPLES = 10_000  # samples from the prior that each epoch looks at, or as many as there are training images
+EVAL_BATCH = 1_000
+
+
+class TrainingState:
+    """All that changes during training: model, optimizer, schedule, position, random generators, history."""
+
+    def __init__(self, model: Autoencoder, config: TrainingConfig, steps: int, device: torch.device) -> None:
+        self.model = model.to(device)
+        self.optimizer = Adam(model.parameters(), lr=config.lr, fused=device.type in ("cpu", "cuda"))
+        self.schedule = OneCycleLR(self.optimizer, max_lr=config.lr, total_steps=steps)
+        self.noise = torch.Generator(device).manual_seed(config.seed)
+        self.step = 0
+        self.started = time.monotonic()
+        self.epoch_loss = torch.zeros((), dtype=torch.float64, device=device)
+        self.history: list[dict[str, float]] = []
+
+    @property
+    def seconds(self) -> float:
+        """Time spent on this training, over all interruptions."""
+        return time.monotonic() - self.started
+
+    def advance(self, loss: Tensor) -> None:
+        """Note that the optimizer has made a step from this loss."""
+        self.schedule.step()
+        self.step += 1
+        self.epoch_loss += loss
+
+    def end_epoch(self, epoch: int, steps: int, health: dict[str, float]) -> None:
+        """Add an epoch's row to the history: its mean loss over its steps, and what `validate` found."""
+        row = {"epoch": epoch, "step": self.step, "lr": float(self.schedule.get_last_lr()[0])}
+        row |= {"train_loss": float(self.epoch_loss) / steps, **health, "seconds": round(self.seconds, 1)}
+        self.history.append(row)
+        self.epoch_loss.zero_()
+
+    def save(self, run: Run) -> None:
+        """Write the run's checkpoint."""
+        optimizer = self.optimizer.state_dict()
+        tensors = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
+        for index, state in optimizer["state"].items():
+            tensors |= {f"optimizer.{index}.{name}": tensor for name, tensor in state.items()}
+        tensors |= {"noise": self.noise.get_state(), "epoch_loss": self.epoch_loss, "rng.cpu": torch.get_rng_state()}
+        if self.epoch_loss.is_cuda:
+            tensors["rng.cuda"] = torch.cuda.get_rng_state()
+        metadata: dict[str, Any] = {
+            "config": run.config.to_dict(),
+            "param_groups": optimizer["param_groups"],
+            "schedule": self.schedule.state_dict(),
+            "step": self.step,
+            "seconds": self.seconds,
+            "history": self.history,
+        }
+        save_tensors(run.checkpoint, tensors, metadata)
+
+    def restore(self, run: Run) -> None:
+        """Become what `save` wrote. Raises PIEError if the checkpoint is damaged or another run's."""
+        tensors, metadata = load_tensors(run.checkpoint)
+        if metadata["config"] != run.config.to_dict():
+            raise PIEError(f"{run.checkpoint} belongs to another configuration than the run; use --overwrite")
+        groups: dict[str, dict[str, Tensor]] = {}
+        for name, tensor in tensors.items():
+            group, _, rest = name.partition(".")
+            groups.setdefault(group, {})[rest] = tensor
+        restore_model(self.model, groups["model"], run.checkpoint)
+        parameters = list(self.model.parameters())
+        state: dict[int, dict[str, Tensor]] = {}
+        for name, tensor in groups.get("optimizer", {}).items():
+            index, _, rest = name.partition(".")
+            parameter = parameters[int(index)]
+            if tensor.shape == parameter.shape:
+                # The fused Adam walks through memory, so its averages must lie in it as the parameter does.
+                tensor = torch.empty_like(parameter, requires_grad=False).copy_(tensor)
+            state.setdefault(int(index), {})[rest] = tensor
+        self.optimizer.load_state_dict({"state": state, "param_groups": metadata["param_groups"]})
+        self.schedule.load_state_dict(metadata["schedule"])
+        self.noise.set_state(tensors["noise"])
+        self.epoch_loss.copy_(tensors["epoch_loss"])
+        torch.set_rng_state(tensors["rng.cpu"])
+        if self.epoch_loss.is_cuda and "rng.cuda" in tensors:
+            torch.cuda.set_rng_state(tensors["rng.cuda"])
+        self.step, self.history = metadata["step"], metadata["history"]
+        self.started = time.monotonic() - metadata["seconds"]
+
+
+def train(run: Run, dataset: Dataset, accelerator: str, display: TrainingDisplay) -> Autoencoder:
+    """Train the run's model, from its checkpoint where there is one, and write all of the run's files.
+
+    Arguments:
+        run: a run folder whose config.json is written.
+        dataset: trained on its training images; its validation images make each epoch's row of metrics.
+        accelerator: as `devices.find_accelerator` returns it.
+        display: where progress is shown.
+
+    Raises:
+        PIEError: if the loss or a gradient is not finite, or a file cannot be read or written; the last good
+            checkpoint stays.
+        Interrupted: on Ctrl-C or SIGTERM, after the current step, with a checkpoint written.
+    """
+    config = run.config.training
+    steps_per_epoch = len(dataset.train) // config.batch_size
+    if steps_per_epoch == 0:
+        raise UsageError(f"--batch-size {config.batch_size} exceeds the {len(dataset.train)} training images")
+    steps = config.epochs * steps_per_epoch
+
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # CUDA's condition for deterministic products
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    fabric = Fabric(accelerator=accelerator, devices=1)
+    torch.manual_seed(config.seed)
+    state = TrainingState(build_model(run.config.model), config, steps, fabric.device)
+    images = dataset.train.images.to(fabric.device)
+    if run.checkpoint.exists():
+        state.restore(run)
+    elif config.init == "pca":
+        state.model.start_from_data(training_batch(images[:START_IMAGES], config, state.noise))
+    module, optimizer = fabric.setup(state.model, state.optimizer)
+    module.mark_forward_method("loss")
+
+    with deferred_signals() as signal_number, display:
+        display.start(steps, steps_per_epoch, config.batch_size, state.step)
+        order = epoch_order(len(images), config.seed, state.step // steps_per_epoch)
+        while state.step < steps:
+            epoch, position = divmod(state.step, steps_per_epoch)
+            index = order[position * config.batch_size : (position + 1) * config.batch_size].to(fabric.device)
+            loss = module.loss(training_batch(images[index], config, state.noise))["loss"]
+            fabric.backward(loss)
+            norm = fabric.clip_gradients(module, optimizer, max_norm=config.grad_clip, error_if_nonfinite=False)
+            if not (loss.isfinite() and norm is not None and norm.isfinite()):
+                raise _diverged(run, state.step)
+            optimizer.step()
+            optimizer.zero_grad()
+            state.advance(loss.detach())
+            display.step(state.step, loss.detach())
+
+            epoch_ends = state.step % steps_per_epoch == 0
+            if epoch_ends:
+                health = validate(state.model, dataset.validation, config, min(CHECK_SAMPLES, len(images)))
+                state.end_epoch(epoch + 1, steps_per_epoch, health)
+                write_text(run.folder / "metrics.csv", pd.DataFrame(state.history).to_csv(index=False))
+                display.epoch(state.history[-1])
+                order = epoch_order(len(images), config.seed, epoch + 1)
+            signum = signal_number()
+            if state.step < steps and (signum or epoch_ends or state.step % CHECKPOINT_STEPS == 0):
+                state.save(run)
+                if signum:
+                    where = f"stopped after step {state.step} of {steps}"
+                    raise Interrupted(signum, f"{where}; go on with the same command and --resume")
+
+    facts = {"run": run.config.name, "seed": config.seed, "data": dataset.name}
+    facts |= {"wall_seconds": round(state.seconds, 1), "parameters": sum(p.numel() for p in state.model.parameters())}
+    write_json(run.folder / "provenance.json", facts | provenance(_device_name(fabric.device), torch.get_num_threads()))
+    run.save_weights(state.model)  # last: it says that the run is finished
+    run.checkpoint.unlink(missing_ok=True)
+    return state.model.eval()
+
+
+def epoch_order(images: int, seed: int, epoch: int) -> Tensor:
+    """Return the order in which an epoch visits the images, from seed and epoch alone, so any step can be resumed."""
+    return torch.randperm(images, generator=torch.Generator().manual_seed(seed * 100_003 + epoch))
+
+
+def training_batch(images: Tensor, config: TrainingConfig, generator: torch.Generator) -> Tensor:
+    """Return uint8 images (B, C, H, W) as the model sees them in training: in [0, 1], dequantised, noisy.
+
+    The noise's variance is in units of [−1, 1], where a step of 1 in [0, 1] is 2: hence the half.
+    """
+    x = images.float()
+    unit = torch.rand(x.shape, generator=generator, device=x.device) if config.dequantise else None
+    x = x / 255 if unit is None else (x + unit) / 256
+    if config.noise:
+        x = x + math.sqrt(config.noise) / 2 * torch.randn(x.shape, generator=generator, device=x.device)
+    return x
+
+
+@torch.no_grad()
+def validate(model: Autoencoder, images: ImageSet, config: TrainingConfig, check_samples: int) -> dict[str, float]:
+    """Return the validation loss and its terms, z-only reconstruction MSE, the spread of z and the health of samples.
+
+    The loss is that of images treated as in training, with the same noise at every epoch; the MSE is that of the clean
+    images from z alone, clipped to [0, 1], per pixel value. Random generators are left as they were.
+    """
+    device = next(model.parameters()).device
+    model.eval()
+    noise = torch.Generator(device).manual_seed(0)
+    codes, squared, sums = [], 0.0, dict[str, float]()
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        for chunk in images.images.split(EVAL_BATCH):
+            batch = chunk.to(device)
+            for name, value in model.loss(training_batch(batch, config, noise)).items():
+                sums[name] = sums.get(name, 0.0) + float(value) * len(chunk) / len(images)
+            clean = batch.float() / 255
+            codes.append(model.encode(clean))
+            squared += float(squared_error(clean, model.decode(codes[-1])).sum())
+    generator = torch.Generator().manual_seed(0)
+    sizes = [min(EVAL_BATCH, check_samples - done) for done in range(0, check_samples, EVAL_BATCH)]
+    samples = torch.cat([model.sample(size, generator=generator).cpu() for size in sizes])
+    model.train()
+    return {
+        **{f"val_{name}": value for name, value in sums.items()},
+        "val_mse": squared / len(images),
+        "z_std": float(torch.cat(codes).std()),
+        "sample_max_abs": float(samples.nan_to_num().abs().max()),
+        "samples_not_finite": float((~samples.flatten(1).isfinite().all(1)).sum()),
+    }
+
+
+def _device_name(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+def _diverged(run: Run, step: int) -> PIEError:
+    kept = f"the last good checkpoint stays in {run.folder}" if run.checkpoint.exists() else "no checkpoint was due yet"
+    return PIEError(
+        f"training diverged: the loss or a gradient is not finite at step {step}; {kept}; try a smaller --lr, "
+        "--scale contractive or a larger --noise"
+    )

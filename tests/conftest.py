@@ -1,0 +1,48 @@
+"""What several tests share."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import TypeVar
+
+import pytest
+import torch
+from torch import nn
+
+from pie_cli import PIE, PIEConfig
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> Iterator[None]:
+    """The same random numbers for every test, whatever ran before it."""
+    torch.manual_seed(0)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+M = TypeVar("M", bound=nn.Module)
+
+
+def randomise(module: M, std: float = 0.2) -> M:
+    """Give every parameter a random value, since fresh networks end in zeros and would test little."""
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.copy_(std * torch.randn_like(parameter))
+    return module
+
+
+def small_pie(**changes: object) -> PIE:
+    """Return a PIE of 1×8×8 images, small enough for its whole Jacobian, with random weights."""
+    sizes = {"image_shape": (1, 8, 8), "latent_dim": 3, "linear_dims": (7,), "eps2": 0.04}
+    widths = {"conv_width": 4, "dense_width": 8, "dense_depth": 1}
+    model = PIE(PIEConfig(**{**sizes, **widths, **changes}))  # type: ignore[arg-type]
+    randomise(model)
+    return model
+
+
+def pie(*arguments: object, timeout: float = 240) -> subprocess.CompletedProcess[str]:
+    """Run the command line as a user does."""
+    command = [sys.executable, "-m", "pie_cli", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)

@@ -1,0 +1,307 @@
+"""The command line, run for real on scikit-learn's digits: every command, and what a user can get wrong."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from pie_cli import cli
+from pie_cli.runs import load_model
+from pie_cli.tensorfiles import load_tensors
+from tests.conftest import pie
+
+SMALL = ("--dataset", "digits", "--latent-dim", 4, "--conv-width", 4, "--dense-width", 16, "--dense-depth", 1)
+NAME = "pie-digits-d4-eps0.01-seed0"
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A results folder with one trained run."""
+    folder = tmp_path_factory.mktemp("results")
+    done = pie("train", *SMALL, "--epochs", 2, "--results-dir", folder)
+    assert done.returncode == 0, done.stderr
+    assert "epoch 2 done" in done.stdout
+    return folder
+
+
+def call(arguments: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> tuple[int, str, str]:
+    """Run the command line inside this process, which spares the start; return exit code, stdout and stderr."""
+    handlers = [signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)]
+    monkeypatch.setattr(sys, "argv", ["pie", *arguments.split()])
+    with pytest.raises(SystemExit) as stopped:
+        cli.main()
+    for signum, handler in zip((signal.SIGINT, signal.SIGTERM), handlers, strict=True):
+        signal.signal(signum, handler)
+    captured = capsys.readouterr()
+    return int(stopped.value.code or 0), captured.out, captured.err
+
+
+def test_train_writes_the_run_folder(results: Path) -> None:
+    run = results / NAME
+    names = ("config.json", "learning_curve.pdf", "learning_curve.png", "metrics.csv", "provenance.json")
+    assert sorted(path.name for path in run.iterdir()) == sorted([*names, "weights.safetensors"])
+    config = json.loads((run / "config.json").read_text())
+    assert config["model"]["eps2"] == 0.01
+    assert config["model"]["eps0"] == pytest.approx(0.1)
+    assert config["training"]["noise"] == 0.01
+    facts = json.loads((run / "provenance.json").read_text())
+    assert facts["command"].startswith("pie train --dataset digits")
+    assert facts["seed"] == 0
+    assert facts["packages"]["torch"] == torch.__version__.split("+")[0]
+    metrics = pd.read_csv(run / "metrics.csv")
+    assert metrics["epoch"].tolist() == [1, 2]
+    terms = {"val_log_p_z", "val_log_p_r4", "val_log_det", "val_r1_over_eps2", "val_mse", "z_std", "sample_max_abs"}
+    assert terms <= set(metrics.columns)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "stem", "arrays"),
+    [
+        ("reconstruct", "reconstructions", {"originals": (20, 1, 28, 28), "reconstructions": (20, 1, 28, 28)}),
+        ("reconstruct --keep 2", "reconstructions_keep2", {"images": (4, 10, 1, 28, 28)}),
+        ("sample --count 12", "samples_12_variance1", {"codes": (12, 4), "samples": (12, 1, 28, 28)}),
+        ("sample --count 5 --variance 0.5", "samples_5_variance0.5", {"codes": (5, 4)}),
+        ("interpolate --rows 3", "interpolations_3", {"images": (3, 10, 1, 28, 28), "codes": (3, 10, 4)}),
+        ("interpolate --from 7 --to 2", "interpolation_digits_7_2", {"images": (1, 10, 1, 28, 28)}),
+        ("interpolate --from-index 5 --to-index 9", "interpolation_5_9", {"indices": (1, 2)}),
+        ("umap", "umap", {"codes": (300, 4), "plane": (300, 2)}),
+    ],
+)
+def test_figures(
+    arguments: str,
+    stem: str,
+    arrays: dict[str, tuple[int, ...]],
+    results: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By run folder or by options, each figure is a PDF, a PNG and the arrays behind it, the same again each time."""
+    options = f"--dataset digits --latent-dim 4 --results-dir {results}"
+    code, printed, errors = call(f"{arguments} {options}", capsys, monkeypatch)
+    assert code == 0, errors
+    figures = results / NAME / "figures"
+    contents = [(figures / f"{stem}.{kind}").read_bytes() for kind in ("pdf", "png", "npz")]
+    assert contents[0].startswith(b"%PDF")
+    assert contents[1].startswith(b"\x89PNG")
+    data = np.load(figures / f"{stem}.npz")
+    for name, shape in arrays.items():
+        assert data[name].shape == shape
+        assert np.isfinite(data[name]).all()
+    assert f"{stem}.npz" in printed
+    code, _, _ = call(f"{arguments} {results / NAME}", capsys, monkeypatch)
+    assert code == 0
+    assert [(figures / f"{stem}.{kind}").read_bytes() for kind in ("pdf", "png", "npz")] == contents
+
+
+def test_keep_reports_the_exact_inverse(
+    results: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, printed, _ = call(f"reconstruct --keep 1 {results / NAME}", capsys, monkeypatch)
+    numbers = dict(line.rsplit(": ", 1) for line in printed.splitlines() if "MSE" in line or "inverse" in line)
+    assert float(numbers["largest error of the exact inverse"]) < 1e-4
+    assert float(numbers["test MSE, 0 residual levels kept (4 numbers)"]) > float(
+        numbers["test MSE, 1 residual levels kept (64 numbers)"]
+    )
+
+
+def test_existing_runs_are_never_overwritten_silently(
+    results: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train = f"train {' '.join(map(str, SMALL))} --results-dir {results} --epochs"
+    before = (results / NAME / "weights.safetensors").read_bytes()
+    code, _, errors = call(f"{train} 2", capsys, monkeypatch)
+    assert code == 2
+    assert "--resume" in errors
+    assert "--overwrite" in errors
+    code, _, errors = call(f"{train} 3 --resume", capsys, monkeypatch)
+    assert code == 2
+    assert "epochs: 2, now 3" in errors
+    code, printed, _ = call(f"{train} 2 --resume", capsys, monkeypatch)
+    assert code == 0
+    assert "complete" in printed
+    assert (results / NAME / "weights.safetensors").read_bytes() == before
+
+
+def test_overwrite_gives_the_same_weights_again(
+    results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same seed on the same machine, in another process: bit-identical weights."""
+    train = f"train {' '.join(map(str, SMALL))} --results-dir {tmp_path} --epochs 2"
+    for extra in ("", "--overwrite"):
+        code, _, errors = call(f"{train} {extra}", capsys, monkeypatch)
+        assert code == 0, errors
+    weights = [load_tensors(folder / NAME / "weights.safetensors")[0] for folder in (results, tmp_path)]
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+def test_ctrl_c_and_resume(results: Path, tmp_path: Path) -> None:
+    """Ctrl-C: one line that says how to go on, exit code 130, nothing half-written; --resume ends bit-identical."""
+    arguments = ["train", *map(str, SMALL), "--epochs", "2", "--results-dir", str(tmp_path), "--resume"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pie_cli", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    while not (tmp_path / NAME / "metrics.csv").exists() and process.poll() is None:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert errors.startswith("error: stopped")
+    assert errors.count("\n") == 1
+    assert not [path for path in (tmp_path / NAME).iterdir() if path.name.startswith(".")]
+    done = pie(*arguments)
+    assert done.returncode == 0, done.stderr
+    weights = [load_tensors(folder / NAME / "weights.safetensors")[0] for folder in (results, tmp_path)]
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+def test_dry_run_writes_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, printed, _ = call(f"train --eps2 0.1 --dry-run --results-dir {tmp_path / 'new'}", capsys, monkeypatch)
+    assert code == 0
+    assert '"eps2": 0.1' in printed
+    assert '"eps0": 0.316' in printed
+    assert "weights.safetensors" in printed
+    assert not (tmp_path / "new").exists()
+
+
+BAD_USAGE = [
+    ("train --eps2 0", "--eps2 is a variance and must be positive"),
+    ("train --eps2 nan", "--eps2"),
+    ("train --eps2 -1", "--eps2"),
+    ("train --eps2 tiny", "--eps2"),
+    ("train --latent-dim 0", "--latent-dim"),
+    ("train --latent-dim 500", "--latent-dim must not exceed"),
+    ("train --epochs 0", "--epochs"),
+    ("train --lr -1", "--lr"),
+    ("train --lr inf", "--lr"),
+    ("train --noise -0.1", "--noise"),
+    ("train --batch-size 0", "--batch-size"),
+    ("train --batch-size 5000", "batch-size 5000 exceeds the 1297 training images"),
+    ("train --seed -1", "--seed"),
+    ("train --seed 99999999999", "--seed"),
+    ("train --contraction 2", "--contraction"),
+    ("train --scale free", "--scale"),
+    ("train --init zero", "--init"),
+    ("train --model gan", "--model"),
+    ("train --model vae --eps2 0.1", "--eps2 is an option of PIE"),
+    ("train --model wae --init pca", "--init is an option of PIE"),
+    ("train --device tpu", "--device"),
+    ("train --results-dir {file}", "cannot write"),
+    ("train --unknown", "--unknown"),
+    ("fly", "fly"),
+    ("sample --std 1 --variance 1", "give one of them"),
+    ("sample --variance -1", "--variance"),
+    ("sample --std nan", "--std"),
+    ("sample --count 0", "--count"),
+    ("sample {empty}", "is not a run folder"),
+    ("sample {file}", "is not a run folder"),
+    ("sample", "train it with: pie train --eps2 0.01 --latent-dim 10 --seed 0 --dataset digits"),
+    ("interpolate {run} --from 7", "--from and --to"),
+    ("interpolate {run} --from 7 --to 2 --from-index 1 --to-index 2", "--from and --to"),
+    ("interpolate {run} --from 12 --to 2", "--from"),
+    ("interpolate {run} --from-index 5000 --to-index 2", "test index 5000 does not exist"),
+    ("reconstruct {run} --keep 9", "--keep must lie between 0 and 4"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), BAD_USAGE)
+def test_bad_usage_is_one_clear_line(
+    arguments: str,
+    message: str,
+    results: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "empty").mkdir()
+    places = {"run": results / NAME, "file": tmp_path / "file", "empty": tmp_path / "empty"}
+    command = arguments.format(**places)
+    if arguments.split()[0] in ("train", "sample") and "{" not in arguments:
+        command += f" --dataset digits --results-dir {tmp_path / 'results'}"
+    elif "results-dir" in arguments:
+        command += " --dataset digits"
+    code, _, errors = call(command, capsys, monkeypatch)
+    assert code in (1, 2)
+    assert message in errors
+    assert errors.startswith("error: ")
+    assert errors.count("\n") == 1
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has CUDA")
+def test_cuda_where_there_is_none(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    code, _, errors = call("train --eps2 0.01 --device cuda", capsys, monkeypatch)
+    assert code == 2
+    assert "--device cuda: no such device" in errors
+
+
+def test_damaged_weights_are_refused(
+    results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tmp_path / NAME
+    run.mkdir()
+    for name in ("config.json", "weights.safetensors"):
+        (run / name).write_bytes((results / NAME / name).read_bytes())
+    content = bytearray((run / "weights.safetensors").read_bytes())
+    content[-5] ^= 1
+    (run / "weights.safetensors").write_bytes(content)
+    code, _, errors = call(f"sample {run}", capsys, monkeypatch)
+    assert code == 1
+    assert "weights.safetensors is damaged" in errors
+    assert not (run / "figures").exists()
+
+
+def test_weights_of_an_unfinished_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / NAME).mkdir()
+    (tmp_path / NAME / "config.json").write_text("{}")
+    code, _, errors = call(f"sample {tmp_path / NAME}", capsys, monkeypatch)
+    assert code == 1
+    assert "cannot be understood" in errors
+
+
+def test_help_shows_every_default(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("TERMINAL_WIDTH", "200")
+    code, printed, _ = call("train --help", capsys, monkeypatch)
+    assert code == 0
+    options = " ".join(printed.replace("│", " ").split()).split(" --")
+    for option, default in {
+        "eps2": "0.01",
+        "epochs": "10",
+        "lr": "0.002",
+        "noise": "eps2 for PIE",
+        "init": "pca",
+    }.items():
+        text = next(f"{text} --{after}" for text, after in pairwise(options) if text.startswith(f"{option} <"))
+        assert "default: " in text
+        assert default in text
+
+
+def test_help_loads_no_torch() -> None:
+    """What makes `pie --help` answer at once."""
+    code = "import sys, pie_cli.cli; sys.exit(any(name in sys.modules for name in ('torch', 'matplotlib', 'pandas')))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_version_and_module() -> None:
+    done = pie("--version")
+    assert done.returncode == 0
+    assert done.stdout.startswith("pie ")
+
+
+def test_load_model_from_the_library(results: Path) -> None:
+    model = load_model(results / NAME)
+    assert model.sample(2).shape == (2, 1, 28, 28)

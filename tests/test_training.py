@@ -1,0 +1,163 @@
+"""The training loop on scikit-learn's digits: seeds, interruption and resumption bit for bit, divergence."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from rich.console import Console
+from torch import Tensor
+
+from pie_cli.data import Dataset, load_dataset
+from pie_cli.errors import Interrupted, PIEError
+from pie_cli.launch import run_config
+from pie_cli.progress import TrainingDisplay
+from pie_cli.runs import Run, RunConfig, load_model
+from pie_cli.tensorfiles import load_tensors
+from pie_cli.training import train, training_batch, validate
+
+SMALL = {"conv_width": 4, "dense_width": 16, "dense_depth": 1}
+
+
+@pytest.fixture(scope="module")
+def digits() -> Dataset:
+    return load_dataset("digits", report=lambda line: None)
+
+
+def small_run(folder: Path, model: str = "pie", **training: object) -> Run:
+    """Return a fresh run of a small model, three epochs of ten steps unless told otherwise."""
+    values = {"dataset": "digits", "epochs": 3, "batch_size": 128, **training}
+    run = Run(folder, run_config(model, 4, values, SMALL if model == "pie" else {}))
+    run.create()
+    return run
+
+
+class Stopping(TrainingDisplay):
+    """Sends this process a signal after a step, as Ctrl-C or a cluster would."""
+
+    def __init__(self, at: int, signum: int) -> None:
+        super().__init__(Console(file=io.StringIO()), "test")
+        self.at, self.signum = at, signum
+
+    def step(self, step: int, loss: Tensor) -> None:
+        super().step(step, loss)
+        if step == self.at:
+            os.kill(os.getpid(), self.signum)
+
+
+def silent() -> TrainingDisplay:
+    return TrainingDisplay(Console(file=io.StringIO()), "test")
+
+
+def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+@pytest.mark.parametrize("model", ["pie", "vae", "wae"])
+def test_interrupted_training_ends_bit_identical(model: str, digits: Dataset, tmp_path: Path) -> None:
+    """Mid-epoch, at an epoch's end and after the last step but one, and twice from the same seed."""
+    whole = small_run(tmp_path / "whole", model)
+    train(whole, digits, "cpu", silent())
+    expected = load_tensors(whole.weights)[0]
+
+    stopped = small_run(tmp_path / "stopped", model)
+    for at, signum in ((7, signal.SIGINT), (10, signal.SIGTERM), (29, signal.SIGINT)):
+        with pytest.raises(Interrupted, match="--resume") as raised:
+            train(stopped, digits, "cpu", Stopping(at, signum))
+        assert raised.value.exit_code == 128 + signum
+        assert not stopped.finished
+    train(stopped, digits, "cpu", silent())
+    assert same(load_tensors(stopped.weights)[0], expected)
+
+    expected_rows, rows = (pd.read_csv(run.folder / "metrics.csv").drop(columns="seconds") for run in (whole, stopped))
+    pd.testing.assert_frame_equal(rows, expected_rows, check_exact=True)
+    assert rows["epoch"].tolist() == [1, 2, 3]
+    assert not stopped.checkpoint.exists()
+
+
+def test_another_seed_gives_other_weights(digits: Dataset, tmp_path: Path) -> None:
+    weights = []
+    for seed in (0, 1):
+        run = small_run(tmp_path / str(seed), epochs=1, seed=seed)
+        train(run, digits, "cpu", silent())
+        weights.append(load_tensors(run.weights)[0])
+    assert not same(*weights)
+
+
+def test_training_learns(digits: Dataset, tmp_path: Path) -> None:
+    run = small_run(tmp_path / "run", epochs=8)
+    train(run, digits, "cpu", silent())
+    history = pd.read_csv(run.folder / "metrics.csv")
+    assert history["val_loss"].is_monotonic_decreasing
+    clean = digits.validation.images.float() / 255
+    spread = (clean - (digits.train.images.float() / 255).mean(0)).square().mean()
+    assert history["val_mse"].iloc[-1] < 0.6 * spread.item()
+    terms = history.filter(regex=r"^val_log_").iloc[-1].sum()
+    assert -history["val_nll"].iloc[-1] == pytest.approx(terms, rel=1e-5)
+
+
+def test_divergence_stops_before_the_weights_are_spoilt(digits: Dataset, tmp_path: Path) -> None:
+    run = small_run(tmp_path / "run", lr=1e30)
+    with pytest.raises(PIEError, match="not finite at step"):
+        train(run, digits, "cpu", silent())
+    assert not run.finished
+
+
+def test_checkpoint_of_another_configuration_is_refused(digits: Dataset, tmp_path: Path) -> None:
+    run = small_run(tmp_path / "run")
+    with pytest.raises(Interrupted):
+        train(run, digits, "cpu", Stopping(3, signal.SIGINT))
+    other = Run(run.folder, RunConfig(run.config.model, replace(run.config.training, lr=1e-4)))
+    with pytest.raises(PIEError, match="another configuration"):
+        train(other, digits, "cpu", silent())
+
+
+def test_damaged_checkpoint_is_refused(digits: Dataset, tmp_path: Path) -> None:
+    run = small_run(tmp_path / "run")
+    with pytest.raises(Interrupted):
+        train(run, digits, "cpu", Stopping(3, signal.SIGINT))
+    content = bytearray(run.checkpoint.read_bytes())
+    content[-100] ^= 1
+    run.checkpoint.write_bytes(content)
+    with pytest.raises(PIEError, match=r"checkpoint\.safetensors is damaged"):
+        train(run, digits, "cpu", silent())
+
+
+def test_training_batch_has_the_variance_that_was_asked_for() -> None:
+    """`noise` is a variance in [−1, 1] units: 0.04 there is 0.01 in [0, 1]."""
+    config = run_config("pie", 4, {"noise": 0.04}, {}).training
+    images = torch.full((400, 1, 28, 28), 128, dtype=torch.uint8)
+    x = training_batch(images, config, torch.Generator().manual_seed(0))
+    assert x.mean().item() == pytest.approx(128.5 / 256, abs=1e-3)
+    assert x.var().item() == pytest.approx(0.01 + 1 / 256**2 / 12, rel=0.02)
+    clean = replace(config, noise=0.0, dequantise=False)
+    assert training_batch(images, clean, torch.Generator()).unique().tolist() == [pytest.approx(128 / 255)]
+
+
+def test_validation_leaves_the_random_state_alone(digits: Dataset) -> None:
+    from pie_cli import VAE, VAEConfig
+
+    config = run_config("vae", 4, {}, {}).training
+    state = torch.get_rng_state()
+    first = validate(VAE(VAEConfig(latent_dim=4)).eval(), digits.validation, config, 10)
+    assert first["samples_not_finite"] == 0
+    torch.set_rng_state(state)
+    model = VAE(VAEConfig(latent_dim=4)).eval()
+    after_building = torch.get_rng_state()
+    assert validate(model, digits.validation, config, 10) == first
+    assert torch.equal(torch.get_rng_state(), after_building)
+
+
+def test_load_model_is_the_trained_one(digits: Dataset, tmp_path: Path) -> None:
+    run = small_run(tmp_path / "run", epochs=1)
+    trained = train(run, digits, "cpu", silent())
+    loaded = load_model(run.folder)
+    x = digits.test.images[:5].float() / 255
+    assert not loaded.training
+    assert torch.equal(loaded.encode(x), trained.encode(x))
