@@ -70,6 +70,12 @@ def features_of(classifier: Classifier, images: Tensor) -> Tensor:
 
 
 @torch.no_grad()
+def predictions(classifier: Classifier, images: Tensor) -> Tensor:
+    """Return the most probable class, shape (N,), of each image, clipped to [0, 1] first."""
+    return classifier.head(features_of(classifier, images)).argmax(1)
+
+
+@torch.no_grad()
 def confidence(classifier: Classifier, images: Tensor) -> Tensor:
     """Return the largest class probability, shape (N,), of each image, clipped to [0, 1] first."""
     return classifier.head(features_of(classifier, images)).softmax(1).amax(1)

@@ -105,7 +105,14 @@ def train(
         paper.DEFAULT_EPOCHS
     ),
     batch_size: Annotated[int, typer.Option(min=1, help="Images in a step.", rich_help_panel=TRAINING)] = 128,
-    lr: Annotated[float, typer.Option(help="Peak of the one-cycle learning rate.", rich_help_panel=TRAINING)] = 2e-3,
+    lr: Annotated[
+        float | None,
+        typer.Option(
+            help="Peak of the one-cycle learning rate.",
+            show_default=", ".join(f"{rate} for {name}" for name, rate in paper.LEARNING_RATES.items()),
+            rich_help_panel=TRAINING,
+        ),
+    ] = None,
     seed: SeedOption = 0,
     scale: Annotated[
         Literal["contractive", "additive", "affine"] | None,
@@ -171,6 +178,7 @@ def train(
     """Train a model; its run folder lies in --results-dir."""
     from pie_cli import launch
     from pie_cli.devices import find_accelerator
+    from pie_cli.progress import TrainingDisplay
 
     training = {"epochs": epochs, "batch_size": batch_size, "lr": lr, "seed": seed, "noise": noise, "init": init}
     pie = {"eps2": eps2, "scale": scale, "contraction": contraction}
@@ -181,7 +189,11 @@ def train(
         out.print(launch.describe(config, results_dir, accelerator))
         return
     run = launch.open_for_training(config, results_dir, resume, overwrite)
-    launch.train_run(run, _dataset(run, data_dir, offline), accelerator, out, tensorboard)
+    if run.finished:
+        out.print(f"{run.folder} is complete; nothing to do")
+        return
+    log = launch.tensorboard_log(run) if tensorboard else None
+    launch.train_run(run, _dataset(run, data_dir, offline), accelerator, TrainingDisplay(out, run.config.name, log))
 
 
 @app.command()
@@ -286,6 +298,85 @@ def umap(
 
     chosen, accelerator = _run(run, model, eps2, latent_dim, seed, dataset, results_dir, device)
     _show(experiments.draw_umap(chosen, _dataset(chosen, data_dir, offline), accelerator, umap_seed))
+
+
+ProfileOption = Annotated[
+    Literal["quick", "paper"],
+    typer.Option(
+        "--profile",
+        help=f"quick: {paper.PROFILE_EPOCHS['quick']} epoch a run, in a folder quick/ of its own, marked quick; "
+        f"paper: {paper.PROFILE_EPOCHS['paper']} epochs.",
+    ),
+]
+JobsOption = Annotated[
+    int | None,
+    typer.Option("--jobs", min=1, help="Runs trained at a time.", show_default="one a CPU core, or one on a GPU"),
+]
+
+
+@app.command()
+def sharpness(
+    models: Annotated[str, typer.Option(help="Rows of the table, comma-separated.")] = "pie,vae,wae",
+    eps2: Annotated[str, typer.Option(help="ε₀² of PIE's rows, comma-separated.")] = ",".join(
+        f"{value:g}" for value in paper.EPS2_VALUES
+    ),
+    profile: ProfileOption = "quick",
+    no_train: Annotated[bool, typer.Option("--no-train", help="Refuse instead of training what is missing.")] = False,
+    jobs: JobsOption = None,
+    dataset: DatasetOption = "mnist",
+    data_dir: DataDirOption = None,
+    offline: OfflineOption = False,
+    results_dir: ResultsOption = Path("results"),
+    device: DeviceOption = "auto",
+) -> None:
+    """Table 1: the sharpness of 10,000 samples at d = 8, with realism beside it; trains what is missing."""
+    from pie_cli.reproduce import print_table_1, sharpness_runs
+    from pie_cli.suite import Suite
+
+    wanted = sharpness_runs(models, eps2)
+    suite = Suite.prepare(profile, dataset, data_dir, offline, results_dir, device, jobs, out)
+    print_table_1(suite, wanted, train=not no_train)
+
+
+@app.command()
+def evaluate(
+    runs: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Run folders; without any, all runs in --results-dir.", show_default=False),
+    ] = None,
+    dataset: DatasetOption = "mnist",
+    data_dir: DataDirOption = None,
+    offline: OfflineOption = False,
+    results_dir: ResultsOption = Path("results"),
+    device: DeviceOption = "auto",
+) -> None:
+    """Every figure of merit of trained runs, PCA of the same dimension beside them."""
+    from pie_cli.reproduce import print_evaluation
+    from pie_cli.suite import Suite
+
+    suite = Suite.prepare("paper", dataset, data_dir, offline, results_dir, device, 1, out)
+    print_evaluation(suite, runs or [])
+
+
+@app.command()
+def reproduce(
+    profile: ProfileOption = "quick",
+    seeds: Annotated[int, typer.Option(min=1, help="Seeds of every run; tables show mean ± std.")] = 1,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 if a claim FAILS.")] = False,
+    jobs: JobsOption = None,
+    dataset: DatasetOption = "mnist",
+    data_dir: DataDirOption = None,
+    offline: OfflineOption = False,
+    results_dir: ResultsOption = Path("results"),
+    device: DeviceOption = "auto",
+) -> None:
+    """The whole paper: trains what is missing, draws Fig. 7 to 9, writes Table 1 and a verdict on every claim."""
+    from pie_cli.reproduce import print_verdicts
+    from pie_cli.reproduce import reproduce as reproduce_all
+    from pie_cli.suite import Suite
+
+    suite = Suite.prepare(profile, dataset, data_dir, offline, results_dir, device, jobs, out)
+    print_verdicts(suite, reproduce_all(suite, seeds), strict)
 
 
 def _run(

@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 import pandas as pd
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from pie_cli import figures, metrics
-from pie_cli.autoencoder import Autoencoder
 from pie_cli.data import Dataset, ImageSet
+from pie_cli.embedding import umap_plane
 from pie_cli.errors import UsageError
 from pie_cli.files import write_text
+from pie_cli.inference import clean, in_batches, interpolate, prior_samples
 from pie_cli.paper import COLUMNS
 from pie_cli.pie import PIE
 from pie_cli.runs import Run
-
-BATCH = 1_000  # images encoded or decoded at a time, which bounds the memory
 
 
 @dataclass
@@ -34,28 +31,15 @@ class Drawing:
     numbers: dict[str, float] = field(default_factory=dict)
 
 
-@torch.inference_mode()
-def in_batches(function: Callable[[Tensor], Tensor], inputs: Tensor, model: Autoencoder) -> Tensor:
-    """Return function(inputs) on the CPU, computed a batch at a time on the model's device."""
-    device = next(model.parameters()).device
-    return torch.cat([function(batch.to(device)).cpu() for batch in inputs.split(BATCH)])
-
-
-def clean(images: ImageSet) -> Tensor:
-    """Return the images as floats in [0, 1], without noise."""
-    return images.images.float() / 255
-
-
 def draw_reconstructions(run: Run, dataset: Dataset, device: str, count: int) -> Drawing:
     """Fig. 7a: the first `count` test images, each row of originals above its reconstructions from z alone."""
     model = run.load_model(device)
     originals = clean(dataset.test)
     reconstructions = in_batches(model.reconstruct, originals, model)
     mse = metrics.reconstruction_mse(originals, reconstructions)
-    pairs = torch.stack([_sheet(originals[:count]), _sheet(reconstructions[:count])], dim=1).flatten(0, 1)
-    figure = figures.image_grid(
-        pairs.numpy(), f"{run.config.label} · MSE {mse:.4f}", ["original", "from z alone"] * (len(pairs) // 2)
-    )
+    pairs = pair_rows(originals[:count], reconstructions[:count])
+    title = f"{run.config.label}\ntest MSE from z alone: {mse:.4f}"
+    figure = figures.image_grid(pairs.numpy(), title, ["original", "from z alone"] * (len(pairs) // 2))
     data = {"originals": originals[:count], "reconstructions": reconstructions[:count]}
     return Drawing(_save(figure, run, "reconstructions", data), {"test MSE, from z alone": mse})
 
@@ -95,11 +79,10 @@ def _decode_kept(model: PIE, x: Tensor, kept: int) -> Tensor:
 def draw_samples(run: Run, device: str, count: int, std: float, seed: int) -> Drawing:
     """Fig. 7b, 7c and 9: `count` images decoded from z ~ N(0, std²·I)."""
     model = run.load_model(device)
-    codes = std * torch.randn(count, model.latent_dim, generator=torch.Generator().manual_seed(seed))
-    samples = in_batches(model.decode, codes, model)
+    codes, samples = prior_samples(model, count, std, seed)
     columns = COLUMNS if count <= 10 * COLUMNS else 2 * COLUMNS
-    title = f"{run.config.label} · samples at N(0, {std**2:.3g}), seed {seed}"
-    figure = figures.image_grid(_sheet(samples, columns).numpy(), title)
+    title = f"{run.config.label}\nsamples at N(0, {std**2:.3g}), seed {seed}"
+    figure = figures.image_grid(sheet(samples, columns).numpy(), title)
     finite = samples.flatten(1).isfinite().all(1)
     return Drawing(
         _save(figure, run, f"samples_{count}_variance{std**2:.3g}", {"codes": codes, "samples": samples}),
@@ -114,13 +97,10 @@ def draw_interpolations(run: Run, dataset: Dataset, device: str, pairs: list[tup
     for index in {index for pair in pairs for index in pair}:
         if not 0 <= index < size:
             raise UsageError(f"test index {index} does not exist; the test set has images 0 to {size - 1}")
-    ends = torch.tensor(pairs)
-    codes = in_batches(model.encode, clean(dataset.test)[ends.flatten()], model).unflatten(0, (len(pairs), 2))
-    t = torch.linspace(0, 1, COLUMNS)[:, None]
-    path = (1 - t) * codes[:, :1] + t * codes[:, 1:]
-    images = in_batches(model.decode, path.flatten(0, 1), model).unflatten(0, (len(pairs), COLUMNS))
-    figure = figures.image_grid(images.numpy(), f"{run.config.label} · linear interpolation of z between test images")
-    return Drawing(_save(figure, run, stem, {"indices": ends, "codes": path, "images": images}))
+    codes, images = interpolate(model, dataset.test, torch.tensor(pairs), torch.linspace(0, 1, COLUMNS))
+    title = f"{run.config.label}\nlinear interpolation of z between two test images"
+    figure = figures.image_grid(images.numpy(), title)
+    return Drawing(_save(figure, run, stem, {"indices": torch.tensor(pairs), "codes": codes, "images": images}))
 
 
 def choose_pairs(
@@ -170,7 +150,7 @@ def draw_umap(run: Run, dataset: Dataset, device: str, seed: int) -> Drawing:
     codes = in_batches(model.encode, clean(dataset.test), model)
     labels = dataset.test.labels
     plane = umap_plane(codes, seed)
-    title = f"{run.config.label} · UMAP of z of {len(codes):,} test images"
+    title = f"{run.config.label}\nUMAP of z of {len(codes):,} test images"
     figure = figures.embedding(plane.numpy(), labels.numpy(), title)
     files = _save(figure, run, "umap", {"codes": codes, "plane": plane})
     table = pd.DataFrame({"umap_1": plane[:, 0], "umap_2": plane[:, 1], "digit": labels})
@@ -183,22 +163,6 @@ def draw_umap(run: Run, dataset: Dataset, device: str, seed: int) -> Drawing:
     return Drawing([*files, run.figures / "umap.csv"], numbers)
 
 
-def umap_plane(codes: Tensor, seed: int) -> Tensor:
-    """Return UMAP's two-dimensional embedding (N, 2) of codes (N, d), the same for the same seed."""
-    from umap import UMAP
-
-    reducer = UMAP(n_neighbors=15, min_dist=0.1, random_state=seed, n_jobs=1)
-    # Where the neighbour graph falls apart, UMAP places its components by NumPy's global generator; and its numba
-    # changes the number of threads that torch uses, on which the last bits of torch's results depend.
-    state, threads = np.random.get_state(), torch.get_num_threads()
-    np.random.seed(seed)
-    try:
-        return torch.from_numpy(reducer.fit_transform(codes.numpy()))
-    finally:
-        np.random.set_state(state)
-        torch.set_num_threads(threads)
-
-
 def _save(figure: Figure, run: Run, name: str, data: dict[str, Tensor]) -> list[Path]:
     """Write a figure of the run and the tensors behind it; return the paths."""
     stem = run.figures / name
@@ -206,7 +170,12 @@ def _save(figure: Figure, run: Run, name: str, data: dict[str, Tensor]) -> list[
     return [*figures.save(figure, stem), figures.save_data(stem, **arrays)]
 
 
-def _sheet(images: Tensor, columns: int = COLUMNS) -> Tensor:
+def pair_rows(originals: Tensor, reconstructions: Tensor) -> Tensor:
+    """Return rows of originals, each above the row of their reconstructions (Fig. 7a)."""
+    return torch.stack([sheet(originals), sheet(reconstructions)], dim=1).flatten(0, 1)
+
+
+def sheet(images: Tensor, columns: int = COLUMNS) -> Tensor:
     """Return images (N, C, H, W) as rows (N / columns, columns, C, H, W), the last row filled up with black."""
     missing = -len(images) % columns
     return torch.cat([images, images.new_zeros(missing, *images.shape[1:])]).unflatten(0, (-1, columns))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import matplotlib as mpl
@@ -55,12 +55,14 @@ def draw_images(axes: Axes, images: Array) -> None:
 def image_grid(images: Array, title: str, labels: Sequence[str] = ()) -> Figure:
     """Return a sheet of images (rows, columns, C, H, W), with a label at the left of each row where there are any."""
     rows, columns, _, height, _ = images.shape
-    margin = 1.5 if labels else 0.1
-    size = (columns * INCHES_PER_IMAGE + margin + 0.1, rows * INCHES_PER_IMAGE + 0.45)
-    figure = Figure(figsize=size)
-    axes = figure.add_axes((margin / size[0], 0.1 / size[1], 1 - (margin + 0.1) / size[0], 1 - 0.45 / size[1]))
+    margin, head, edge = (1.5 if labels else 0.1), 0.5, 0.1  # inches beside, above and around the images
+    width = max(columns * INCHES_PER_IMAGE + margin + edge, 4.0)  # a title needs some room
+    tall = rows * INCHES_PER_IMAGE + head + edge
+    figure = Figure(figsize=(width, tall))
+    axes = figure.add_axes((margin / width, edge / tall, 1 - (margin + edge) / width, 1 - (head + edge) / tall))
+    axes.set_anchor("NW")
     draw_images(axes, images)
-    axes.set_title(title, fontsize=8, loc="left", x=-(margin - 0.1) / (size[0] - margin - 0.1) if labels else 0.0)
+    figure.text(edge / width, 1 - edge / tall, title, fontsize=8, va="top")
     if labels:
         axes.set_yticks([(row + 0.5) * height for row in range(rows)], labels, fontsize=7)
         axes.tick_params(length=0)
@@ -104,4 +106,66 @@ def learning_curve(history: pd.DataFrame, title: str) -> Figure:
     right.plot(history["epoch"], history["val_mse"], "o-", color="tab:green", markersize=3)
     right.set(xlabel="epoch", ylabel="validation MSE of decode(encode(x))", ylim=(0, None))
     figure.suptitle(title, fontsize=9)
+    return figure
+
+
+def sharpness(values: Sequence[Array], strips: Sequence[Array], names: Sequence[str], title: str) -> Figure:
+    """Return the distribution of per-image sharpness of each row of Table 1, beside a strip of its images."""
+    figure = Figure(figsize=(10, 0.62 * len(names) + 0.9), layout="constrained")
+    left, right = figure.subplots(1, 2, width_ratios=(1, 1.6))
+    positions = range(len(names), 0, -1)
+    parts = left.violinplot([v[np.isfinite(v)] for v in values], positions, orientation="horizontal", showmeans=True)
+    for body in parts["bodies"]:
+        body.set_alpha(0.6)
+    left.set_yticks(list(positions), names)
+    left.set(xlabel="sharpness of an image (Laplacian variance)", xlim=(0, None))
+    left.axvline(
+        float(np.mean(values[0])), color="black", linewidth=0.8, linestyle=":", label="mean of the true images"
+    )
+    left.legend(frameon=False, fontsize=7)
+    left.set_title(title, fontsize=8)
+    draw_images(right, np.stack(strips))
+    right.set_title("the first images of each", fontsize=8)
+    return figure
+
+
+def figure_7(columns: Sequence[Mapping[str, Array]], labels: NDArray[np.int64], titles: Sequence[str]) -> Figure:
+    """Return the page of Fig. 7: rows (a) to (e), one column a run.
+
+    Arguments:
+        columns: for each run "reconstructions", "samples", "narrow" and "interpolations", as (rows, columns, C, H, W)
+            images, and "plane" (N, 2).
+        labels: digits of the plane's points.
+        titles: of the columns.
+    """
+    rows = {
+        "reconstructions": "(a) test images above their\nreconstructions from z alone",
+        "samples": "(b) samples at N(0, 1)",
+        "narrow": "(c) samples at N(0, 0.5)",
+        "interpolations": "(d) linear interpolation\nbetween two test images",
+    }
+    figure = Figure(figsize=(3.4 * len(columns) + 0.6, 9.6), layout="constrained")
+    axes = figure.subplots(5, len(columns), squeeze=False, height_ratios=(1, 1, 1, 1, 2))
+    for column, (data, title) in enumerate(zip(columns, titles, strict=True)):
+        for row, (name, label) in enumerate(rows.items()):
+            draw_images(axes[row, column], data[name])
+            if column == 0:
+                axes[row, column].set_ylabel(label, fontsize=8)
+        draw_embedding(axes[4, column], data["plane"], labels)
+        axes[0, column].set_title(title, fontsize=9)
+    axes[4, 0].set_ylabel("(e) UMAP of z of the test images\nUMAP 2", fontsize=8)
+    axes[4, -1].legend(
+        title="digit", loc="center left", bbox_to_anchor=(1, 0.5), markerscale=4, fontsize=7, frameon=False
+    )
+    return figure
+
+
+def panels(images: Sequence[Array], titles: Sequence[str]) -> Figure:
+    """Return sheets of images side by side, with a title each (Fig. 8)."""
+    rows, columns = images[0].shape[:2]
+    width = columns * INCHES_PER_IMAGE * 0.8
+    figure = Figure(figsize=(len(images) * (width + 0.2), rows * INCHES_PER_IMAGE * 0.8 + 0.5), layout="constrained")
+    for axes, sheet, title in zip(figure.subplots(1, len(images), squeeze=False)[0], images, titles, strict=True):
+        draw_images(axes, sheet)
+        axes.set_title(title, fontsize=9)
     return figure

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import json
+import shlex
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-from rich.console import Console
 
 from pie_cli import figures
 from pie_cli.data import Dataset
 from pie_cli.errors import PIEError, UsageError
 from pie_cli.models import CONFIGS, model_name
-from pie_cli.paper import IMAGE_SHAPE
+from pie_cli.paper import IMAGE_SHAPE, LEARNING_RATES
 from pie_cli.pie import PIEConfig
-from pie_cli.progress import TrainingDisplay
+from pie_cli.progress import Display
 from pie_cli.runs import Run, RunConfig, TrainingConfig
 from pie_cli.training import train
 
@@ -39,6 +40,7 @@ def run_config(model: str, latent_dim: int, training: dict[str, Any], pie: dict[
         raise UsageError(f"--model {model} is unknown; choose {', '.join(CONFIGS)}")
     training = {name: value for name, value in training.items() if value is not None}
     pie = {name: value for name, value in pie.items() if value is not None}
+    training.setdefault("lr", LEARNING_RATES[model])
     try:
         if model == "pie":
             config = PIEConfig(image_shape=IMAGE_SHAPE, latent_dim=latent_dim, **pie)
@@ -60,18 +62,20 @@ def _option(field: str) -> str:
 
 
 def train_command(config: RunConfig, results_dir: Path) -> str:
-    """Return the command that trains a run with defaults for all that does not show in its name."""
-    parts = ["pie train"]
-    if isinstance(config.model, PIEConfig):
-        parts.append(f"--eps2 {config.model.eps2:g}")
-    else:
-        parts.append(f"--model {model_name(config.model)}")
-    parts.append(f"--latent-dim {config.model.latent_dim} --seed {config.training.seed}")
-    if config.training.dataset != "mnist":
-        parts.append(f"--dataset {config.training.dataset}")
+    """Return the command that trains exactly this run: every field that differs from the defaults is an option."""
+    name, training = model_name(config.model), config.training
+    pie = config.model if isinstance(config.model, PIEConfig) else None
+    parts = ["pie", "train", *(["--eps2", f"{pie.eps2:g}"] if pie else ["--model", name])]
+    parts += ["--latent-dim", str(config.model.latent_dim), "--seed", str(training.seed)]
+    plain = run_config(name, config.model.latent_dim, {}, {"eps2": pie.eps2} if pie else {})
+    fields = ("dataset", "epochs", "batch_size", "lr", "noise", "init", "scale", "contraction")
+    given, default = ({**asdict(c.model), **asdict(c.training)} for c in (config, plain))
+    for field in (*fields, "conv_width", "dense_width", "dense_depth"):
+        if given.get(field) != default.get(field):
+            parts += [f"--{_option(field)}", str(given[field])]
     if results_dir != Path("results"):
-        parts.append(f"--results-dir {results_dir}")
-    return " ".join(parts)
+        parts += ["--results-dir", str(results_dir)]
+    return shlex.join(parts)
 
 
 def open_for_training(config: RunConfig, results_dir: Path, resume: bool, overwrite: bool) -> Run:
@@ -127,18 +131,17 @@ def describe(config: RunConfig, results_dir: Path, accelerator: str) -> str:
     return f"{json.dumps(config.to_dict(), indent=2)}\ndevice: {accelerator}\nwould write:{files}"
 
 
-def train_run(run: Run, dataset: Dataset, accelerator: str, console: Console, tensorboard: bool = False) -> None:
+def train_run(run: Run, dataset: Dataset, accelerator: str, display: Display) -> None:
     """Train the run (see `training.train`) and draw its learning curve; a finished run is left as it is."""
     if run.finished:
-        console.print(f"{run.folder} is complete; nothing to do")
         return
-    log = _tensorboard(run) if tensorboard else None
-    train(run, dataset, accelerator, TrainingDisplay(console, run.config.name, log))
+    train(run, dataset, accelerator, display)
     history = pd.read_csv(run.folder / "metrics.csv")
     figures.save(figures.learning_curve(history, run.config.label), run.folder / "learning_curve")
 
 
-def _tensorboard(run: Run) -> SummaryWriter:
+def tensorboard_log(run: Run) -> SummaryWriter:
+    """Return a writer of TensorBoard's files in the run folder. Raises UsageError where the extra is missing."""
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:

@@ -189,6 +189,19 @@ def silhouette(codes: Array, labels: Array, points: int = 2000, seed: int = 0) -
     return float(silhouette_score(_rows(codes)[chosen], np.asarray(labels)[chosen]))
 
 
+def distance_from_gaussian(points: Array, directions: int = 100, seed: int = 0) -> float:
+    """Return in [0, 1] how far points (N, d) are from a Gaussian, 0 for an infinite sample of one.
+
+    The mean Kolmogorov-Smirnov distance between the standardised projections onto random directions and N(0, 1).
+    """
+    from scipy.stats import kstest
+
+    rows = _rows(points)
+    projections = (rows - rows.mean(0)) @ np.random.default_rng(seed).normal(size=(rows.shape[1], directions))
+    projections /= projections.std(0)
+    return float(np.mean([kstest(column, "norm").statistic for column in projections.T]))
+
+
 def _rows(x: Array) -> np.ndarray:
     """Return (N, D) doubles, whatever the shape behind N."""
     return torch.as_tensor(x).detach().cpu().flatten(1).double().numpy()

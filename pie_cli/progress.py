@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -16,6 +16,25 @@ if TYPE_CHECKING:
 
 REFRESH_SECONDS = 0.5  # reading the loss waits for the device, so it is not done at every step
 LINE_SECONDS = 30.0  # between plain lines
+
+
+class Display(Protocol):
+    """Where a training shows its progress."""
+
+    def __enter__(self) -> Display: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def start(self, steps: int, steps_per_epoch: int, batch_size: int, step: int) -> None:
+        """Begin at `step` of `steps`."""
+
+    def step(self, step: int, loss: Tensor) -> None:
+        """Say that `step` steps are done, the last of which had this loss."""
+
+    def epoch(self, row: Mapping[str, float]) -> None:
+        """Show an epoch's row of metrics."""
 
 
 class TrainingDisplay:

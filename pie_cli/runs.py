@@ -187,6 +187,11 @@ class Run:
         return self.weights.exists()
 
     @property
+    def evaluated(self) -> bool:
+        """Whether figures of merit lie in the folder (`evaluation.evaluate` checks whether they are still right)."""
+        return (self.folder / "evaluation.json").exists()
+
+    @property
     def files(self) -> list[Path]:
         """All files that a training writes, checkpoint.safetensors for a while."""
         names = ("config.json", "metrics.csv", "provenance.json", "learning_curve.pdf", "learning_curve.png")
@@ -194,7 +199,7 @@ class Run:
 
     def clear(self) -> None:
         """Remove what a training wrote and the figures drawn from it, so that it can start anew."""
-        for path in (*self.files, *self.figures.glob("*")):
+        for path in (*self.files, *self.folder.glob("evaluation.*"), *self.figures.glob("*")):
             path.unlink(missing_ok=True)
 
     def save_weights(self, model: Autoencoder) -> None:

@@ -21,7 +21,7 @@ from pie_cli.files import write_json, write_text
 from pie_cli.interrupts import deferred_signals
 from pie_cli.metrics import squared_error
 from pie_cli.models import build_model
-from pie_cli.progress import TrainingDisplay
+from pie_cli.progress import Display
 from pie_cli.provenance import provenance
 from pie_cli.runs import Run, TrainingConfig, restore_model
 from pie_cli.tensorfiles import load_tensors, save_tensors
@@ -112,7 +112,7 @@ class TrainingState:
         self.started = time.monotonic() - metadata["seconds"]
 
 
-def train(run: Run, dataset: Dataset, accelerator: str, display: TrainingDisplay) -> Autoencoder:
+def train(run: Run, dataset: Dataset, accelerator: str, display: Display) -> Autoencoder:
     """Train the run's model, from its checkpoint where there is one, and write all of the run's files.
 
     Arguments:

@@ -1,0 +1,272 @@
+"""The figures of merit of a trained run, measured once and kept in its folder, and of PCA as the floor."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pie_cli import figures, metrics
+from pie_cli.autoencoder import Autoencoder
+from pie_cli.classifier import Classifier, confidence, predictions
+from pie_cli.data import Dataset
+from pie_cli.embedding import umap_plane
+from pie_cli.files import write_json
+from pie_cli.inference import clean, in_batches, interpolate, prior_samples
+from pie_cli.paper import NARROW_VARIANCE, SHARPNESS_SAMPLES
+from pie_cli.pie import PIE
+from pie_cli.runs import Run
+
+FORMAT = 1  # of evaluation.json; older ones are measured again
+KNN_CODES = 10_000  # training codes behind the accuracies of z
+PATHS = 500  # interpolations between two test images of different digits
+PATH_POINTS = 8  # decoded points inside each
+STRIP = 12  # samples kept for the strips of Table 1
+AUDIT_BATCH = 100  # images of which the batch minimum is taken
+
+
+MEASURES = {
+    "parameters": "parameters",
+    "training_seconds": "training, s",
+    "mse": "MSE from z alone",
+    "ssim": "SSIM from z alone",
+    "reconstruction_accuracy": "classifier accuracy on reconstructions",
+    "nll": "−log p(x), nats",
+    "bits_per_dim": "bits per dimension",
+    "knn_accuracy": "5-NN accuracy of z",
+    "probe_accuracy": "linear-probe accuracy of z",
+    "z_largest_mean": "z: largest |mean| of a dimension (prior 0)",
+    "z_std": "z: standard deviation (prior 1)",
+    "z_kurtosis": "z: excess kurtosis (prior 0)",
+    "frechet_distance": "samples at N(0, 1): Fréchet distance",
+    "precision": "samples at N(0, 1): precision",
+    "recall": "samples at N(0, 1): recall",
+    "density": "samples at N(0, 1): density",
+    "coverage": "samples at N(0, 1): coverage",
+    "confidence": "samples at N(0, 1): classifier confidence",
+    "sharpness": "samples at N(0, 1): sharpness",
+    "samples_not_finite": "samples at N(0, 1): not finite",
+    "sample_round_trip": "samples at N(0, 1): largest error of z decoded and encoded",
+    "narrow_frechet_distance": "samples at N(0, 0.5): Fréchet distance",
+    "narrow_precision": "samples at N(0, 0.5): precision",
+    "narrow_recall": "samples at N(0, 0.5): recall",
+    "narrow_confidence": "samples at N(0, 0.5): classifier confidence",
+    "path_confidence": "interpolations: classifier confidence",
+    "umap_trustworthiness": "UMAP plane: trustworthiness",
+    "umap_silhouette": "UMAP plane: silhouette of the digits",
+    "umap_knn_accuracy": "UMAP plane: 5-NN accuracy",
+    "umap_distance_from_gaussian": "UMAP plane: distance from a Gaussian",
+    "inverse_error_float32": "exact inverse: largest error, float32",
+    "inverse_error_float64": "exact inverse: largest error, float64",
+}  # what tables call the figures of merit, in their order
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What was measured of one run.
+
+    Arguments:
+        label: what tables call the run.
+        quick: whether its training was shorter than a full one.
+        numbers: every figure of merit by name.
+        audit: mean sharpness of the samples under each convention in use.
+        sharpness: of each sample, shape (N,).
+        strip: the first samples, (STRIP, C, H, W).
+        plane: UMAP of the test images' codes, (N, 2).
+    """
+
+    label: str
+    quick: bool
+    numbers: dict[str, float]
+    audit: dict[str, float]
+    sharpness: NDArray[np.float32]
+    strip: NDArray[np.float32]
+    plane: NDArray[np.float32]
+
+
+def evaluate(run: Run, dataset: Dataset, classifier: Classifier, device: str) -> Evaluation:
+    """Return the run's figures of merit, from its folder where they were measured of the same weights before."""
+    path, key = run.folder / "evaluation.json", _key(run, dataset)
+    stored = _stored(path)
+    if stored.get("key") != key:
+        model = run.load_model(device)
+        numbers = {"parameters": float(sum(p.numel() for p in model.parameters()))}
+        numbers["training_seconds"] = float(run.provenance.get("wall_seconds", math.nan))
+        code_numbers, plane = _codes(model, dataset)
+        numbers |= _reconstruction(model, dataset, classifier) | code_numbers | _path(model, dataset, classifier)
+        if isinstance(model, PIE):
+            numbers |= _likelihood(model, dataset) | inverse_certificate(model, dataset)
+        sampled, audit, sharpness, strip = _samples(model, dataset, classifier)
+        arrays = {"sharpness": sharpness.numpy(), "strip": strip.numpy(), "plane": plane.numpy()}
+        figures.save_data(run.folder / "evaluation", **arrays)
+        stored = {"key": key, "numbers": _without_nan(numbers | sampled), "audit": audit}
+        write_json(path, stored)
+    with np.load(run.folder / "evaluation.npz", allow_pickle=False) as kept:
+        parts = [kept[name] for name in ("sharpness", "strip", "plane")]
+    numbers = {name: math.nan if value is None else value for name, value in stored["numbers"].items()}
+    return Evaluation(run.config.label, run.config.quick, numbers, stored["audit"], *parts)
+
+
+def _key(run: Run, dataset: Dataset) -> str:
+    """Return what an evaluation depends on: its own format, the weights, the test set's size."""
+    weights = hashlib.sha256(run.weights.read_bytes()).hexdigest()
+    return f"{FORMAT} {weights} {len(dataset.test)}"
+
+
+def _stored(path: Path) -> dict[str, Any]:
+    """Return what evaluation.json holds; nothing where it is missing or cannot be read, as it can be made again."""
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8"))) if path.with_suffix(".npz").exists() else {}
+    except (OSError, ValueError):
+        return {}
+
+
+def _without_nan(numbers: dict[str, float]) -> dict[str, float | None]:
+    """JSON knows no NaN."""
+    return {name: value if math.isfinite(value) else None for name, value in numbers.items()}
+
+
+def _reconstruction(model: Autoencoder, dataset: Dataset, classifier: Classifier) -> dict[str, float]:
+    """How well z alone keeps the test images."""
+    originals = clean(dataset.test)
+    decoded = in_batches(model.reconstruct, originals, model)
+    return {
+        "mse": metrics.reconstruction_mse(originals, decoded),
+        "ssim": metrics.ssim(originals, decoded).mean().item(),
+        "reconstruction_accuracy": (predictions(classifier, decoded) == dataset.test.labels).double().mean().item(),
+    }
+
+
+def _codes(model: Autoencoder, dataset: Dataset) -> tuple[dict[str, float], Tensor]:
+    """What z knows of the digits, how normal it is, and its plane in UMAP."""
+    codes = in_batches(model.encode, clean(dataset.test), model)
+    known = dataset.train[:KNN_CODES]
+    known_codes = in_batches(model.encode, clean(known), model)
+    labels = dataset.test.labels
+    numbers = {
+        "knn_accuracy": metrics.knn_accuracy(known_codes, known.labels, codes, labels),
+        "probe_accuracy": metrics.linear_probe_accuracy(known_codes, known.labels, codes, labels),
+        **{f"z_{name}": value for name, value in metrics.code_statistics(codes).items()},
+    }
+    plane = umap_plane(codes, seed=0)
+    numbers |= {
+        "umap_trustworthiness": metrics.trustworthiness(codes, plane),
+        "umap_silhouette": metrics.silhouette(plane, labels),
+        "umap_knn_accuracy": metrics.cross_validated_knn_accuracy(plane, labels),
+        "umap_distance_from_gaussian": metrics.distance_from_gaussian(plane),
+    }
+    return numbers, plane
+
+
+def _path(model: Autoencoder, dataset: Dataset, classifier: Classifier) -> dict[str, float]:
+    """How sure the classifier is of what lies between two different digits (Fig. 7d)."""
+    generator = torch.Generator().manual_seed(0)
+    pairs = torch.randint(len(dataset.test), (4 * PATHS, 2), generator=generator)
+    labels = dataset.test.labels[pairs]
+    pairs = pairs[labels[:, 0] != labels[:, 1]][:PATHS]
+    _, images = interpolate(model, dataset.test, pairs, torch.linspace(0, 1, PATH_POINTS + 2)[1:-1])
+    return {"path_confidence": confidence(classifier, images.flatten(0, 1)).mean().item()}
+
+
+def _likelihood(model: PIE, dataset: Dataset) -> dict[str, float]:
+    """Eq. 17 on the dequantised test images, without the noise of training."""
+    generator = torch.Generator().manual_seed(0)
+    x = (dataset.test.images.float() + torch.rand(dataset.test.images.shape, generator=generator)) / 256
+    return {
+        "nll": -in_batches(model.log_prob, x, model).double().mean().item(),
+        "bits_per_dim": in_batches(model.bits_per_dim, x, model).double().mean().item(),
+    }
+
+
+def inverse_certificate(model: PIE, dataset: Dataset) -> dict[str, float]:
+    """Return the largest error of decode(encode(x)) with all residuals, over all test images, in both precisions."""
+
+    def round_trip(x: Tensor) -> Tensor:
+        z, residuals, _ = model(x)
+        return (model.decode(z, residuals) - x).abs().flatten(1).amax(1)
+
+    x = clean(dataset.test)
+    numbers = {"inverse_error_float32": in_batches(round_trip, x, model).max().item()}
+    if next(model.parameters()).device.type != "mps":  # which has no doubles
+        model.double()
+        numbers["inverse_error_float64"] = in_batches(round_trip, x.double(), model).max().item()
+        model.float()
+    return numbers
+
+
+def _samples(
+    model: Autoencoder, dataset: Dataset, classifier: Classifier
+) -> tuple[dict[str, float], dict[str, float], Tensor, Tensor]:
+    """Sharpness and realism of samples from the prior, their audit, the sharpness of each, and a strip of them."""
+    real = clean(dataset.test)
+    count = min(SHARPNESS_SAMPLES, len(real))  # the digits have fewer images to compare with
+    codes, samples = prior_samples(model, count, 1.0, seed=0)
+    finite = samples.flatten(1).isfinite().all(1)
+    numbers = {"samples": float(count), "samples_not_finite": float((~finite).sum())}
+    again = in_batches(model.encode, samples, model) if isinstance(model, PIE) else codes
+    numbers["sample_round_trip"] = (again - codes).abs().max().item() if isinstance(model, PIE) else math.nan
+    numbers |= metrics.realism(classifier, samples, real)
+    _, narrow = prior_samples(model, count, math.sqrt(NARROW_VARIANCE), seed=0)
+    numbers |= {f"narrow_{name}": value for name, value in metrics.realism(classifier, narrow, real).items()}
+    shown = samples[finite]
+    sharpness = metrics.laplacian_variance(shown.clamp(0, 1))
+    numbers["sharpness"], numbers["sharpness_error"] = metrics.sharpness(shown.clamp(0, 1))
+    numbers["sharpness_unclipped"] = metrics.laplacian_variance(shown).mean().item()
+    return numbers, audit(shown), sharpness, samples[:STRIP]
+
+
+def audit(images: Tensor) -> dict[str, float]:
+    """Return the mean sharpness of images under each convention in use; each changes one thing of the first."""
+    seen = images.clamp(0, 1)
+    base = metrics.laplacian_variance(seen)
+    return {
+        "four neighbours, valid, [0, 1], clipped, mean": base.mean().item(),
+        "reflected border": metrics.laplacian_variance(seen, border="reflect").mean().item(),
+        "zero border": metrics.laplacian_variance(seen, border="zero").mean().item(),
+        "eight neighbours": metrics.laplacian_variance(seen, kernel="eight").mean().item(),
+        "range [−1, 1]": metrics.laplacian_variance(2 * seen - 1).mean().item(),
+        "range [0, 255]": metrics.laplacian_variance(255 * seen).mean().item(),
+        "not clipped": metrics.laplacian_variance(images).mean().item(),
+        f"minimum of {AUDIT_BATCH} images": torch.stack([part.min() for part in base.split(AUDIT_BATCH)]).mean().item(),
+    }
+
+
+class PCA(Autoencoder):
+    """Principal components fitted to the training images: the floor that any autoencoder of d numbers should pass."""
+
+    mean: Tensor
+    axes: Tensor
+
+    def __init__(self, dataset: Dataset, latent_dim: int) -> None:
+        super().__init__(dataset.image_shape, latent_dim)
+        x = clean(dataset.train).flatten(1).double()
+        vectors = torch.linalg.eigh(x.T.cov())[1]
+        self.register_buffer("mean", x.mean(0).float())
+        self.axes = torch.nn.Parameter(vectors[:, -latent_dim:].float(), requires_grad=False)
+
+    def encode(self, x: Tensor) -> Tensor:
+        return (x.flatten(1) - self.mean) @ self.axes
+
+    def decode(self, z: Tensor) -> Tensor:
+        return (z @ self.axes.T + self.mean).unflatten(1, self.image_shape)
+
+    def loss(self, x: Tensor) -> dict[str, Tensor]:
+        return {"loss": (self.reconstruct(x) - x).square().mean()}
+
+
+def evaluate_pca(dataset: Dataset, latent_dim: int, classifier: Classifier) -> dict[str, float]:
+    """Return the figures of merit of PCA: reconstruction and codes; it has no prior to sample from."""
+    model = PCA(dataset, latent_dim)
+    return {
+        "parameters": float(model.axes.numel() + model.mean.numel()),
+        **_reconstruction(model, dataset, classifier),
+        **_codes(model, dataset)[0],
+    }

@@ -1,0 +1,48 @@
+"""Whole image sets through a model, a batch at a time, so that memory stays bounded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from pie_cli.autoencoder import Autoencoder
+from pie_cli.data import ImageSet
+
+BATCH = 1_000
+
+
+def in_batches(function: Callable[[Tensor], Tensor], inputs: Tensor, model: Autoencoder) -> Tensor:
+    """Return function(inputs) on the CPU, computed a batch at a time on the model's device."""
+    device = next(model.parameters()).device
+    with torch.no_grad():
+        return torch.cat([function(batch.to(device)).cpu() for batch in inputs.split(BATCH)])
+
+
+def prior_samples(model: Autoencoder, count: int, std: float, seed: int) -> tuple[Tensor, Tensor]:
+    """Return codes z ~ N(0, std²·I) of a seed and the images decoded from them, not clipped."""
+    codes = std * torch.randn(count, model.latent_dim, generator=torch.Generator().manual_seed(seed))
+    return codes, in_batches(model.decode, codes, model)
+
+
+def clean(images: ImageSet) -> Tensor:
+    """Return the images as floats in [0, 1], without noise."""
+    return images.images.float() / 255
+
+
+def interpolate(model: Autoencoder, images: ImageSet, pairs: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the codes (1 − t)·z₀ + t·z₁ between pairs of images, and the images decoded from them.
+
+    Arguments:
+        model: encodes and decodes.
+        images: an image set.
+        pairs: indices (P, 2).
+        t: positions (T,) on the straight line, 0 at the first image of a pair.
+
+    Returns:
+        codes (P, T, d) and images (P, T, C, H, W).
+    """
+    ends = in_batches(model.encode, clean(images)[pairs.flatten()], model).unflatten(0, (-1, 2))
+    codes = (1 - t[:, None]) * ends[:, :1] + t[:, None] * ends[:, 1:]
+    return codes, in_batches(model.decode, codes.flatten(0, 1), model).unflatten(0, codes.shape[:2])

@@ -1,0 +1,78 @@
+"""The page that a reproduction writes: what the paper states, what was measured, and the verdicts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from pie_cli import table1
+from pie_cli.claims import Judgement
+from pie_cli.tables import markdown
+
+FIGURES = {
+    "fig7": (
+        "Fig. 7: reconstructions, samples, interpolations and UMAP at three ε₀²",
+        "The paper: with ε₀² = 1 the model cannot reconstruct; lower values reconstruct better; narrowing the samples "
+        "to N(0, 0.5) gives more accurate images; interpolations at low ε₀² pass through digits; UMAP separates the "
+        "digits better and looks less Gaussian as ε₀² falls (section 5.1).",
+    ),
+    "fig8": (
+        "Fig. 8: linear interpolations",
+        "The paper: between a picture on the left and one on the right, for each ε₀² (appendix).",
+    ),
+    "fig9": ("Fig. 9: samples", "The paper: samples from the manifold learned by the Gaussian PIE (appendix)."),
+    "table1": (
+        "Table 1: sharpness",
+        "The paper: true 0.18, VAE 0.08, WAE 0.07, PIE 0.49; higher is called better (section 5.2). Here the distance "
+        "to the true images and a measure of realism stand beside it.",
+    ),
+}
+
+
+def results_page(
+    judgements: Sequence[Judgement],
+    tables: Mapping[str, pd.DataFrame],
+    facts: Mapping[str, Any],
+    quick: bool,
+) -> str:
+    """Return results/README.md.
+
+    Arguments:
+        judgements: as `claims.judge` returns them.
+        tables: "table1", its "audit", and the "evaluation" of all runs.
+        facts: where the numbers come from: command, seeds, commit, machine, time.
+        quick: whether the runs were shorter than full ones, which the page then says first.
+    """
+    parts = ["# Results: the paper beside the measurement", ""]
+    if quick:
+        parts += [
+            f"> **Quick profile: {facts['epochs']} epoch(s) a run instead of a full training.** A first look, not a "
+            "reproduction; no verdict compares these numbers with the paper's.",
+            "",
+        ]
+    parts += [f"- {name}: {value}" for name, value in facts.items()]
+    parts += ["", "## Verdicts", "", *_verdicts(judgements)]
+    for name, (title, stated) in FIGURES.items():
+        parts += ["", f"## {title}", "", stated, "", f"![{title}]({name}.png)", ""]
+    parts += [markdown(tables["table1"], 3), "", table1.NOTE, ""]
+    parts += ["The same images under every convention in use:", "", markdown(tables["audit"], 3), ""]
+    certificate = "the last two lines certify the exact inverse of the trained, reloaded weights on all test images"
+    parts += ["## All runs", "", f"PCA of the same dimension is the floor; {certificate}.", ""]
+    parts += [markdown(tables["evaluation"], 4), ""]
+    return "\n".join(parts)
+
+
+def _verdicts(judgements: Sequence[Judgement]) -> list[str]:
+    """Return a table of the verdicts and, below it, the numbers behind each."""
+    lines = ["| | the paper's claim | section | verdict |", "|---|---|---|---|"]
+    for j in judgements:
+        tendency = f" (the numbers so far: {j.tendency})" if j.tendency else ""
+        lines.append(f"| {j.claim} | {j.text} | {j.section} | **{j.verdict}**{tendency} |")
+    for j in judgements:
+        numbers = "; ".join(f"{name}: {value:.4g}" for name, value in j.numbers.items())
+        lines += ["", f"**{j.claim}. {j.verdict}.** Asked: {j.criterion}."]
+        lines += [f"Measured: {numbers}."] if numbers else []
+        lines += [f"{'Why' if j.verdict == 'FAILS' else 'Because'}: {j.reason}."] if j.reason else []
+    return lines

@@ -1,0 +1,193 @@
+"""The whole paper: every run that it needs, its figures and tables, and the verdict on each of its claims."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from pie_cli import figures, table1
+from pie_cli.autoencoder import Autoencoder
+from pie_cli.claims import Judgement, Verdict, judge
+from pie_cli.errors import PIEError, UsageError
+from pie_cli.evaluation import Evaluation
+from pie_cli.experiments import pair_rows, sheet
+from pie_cli.files import write_json, write_text
+from pie_cli.inference import clean, in_batches, interpolate, prior_samples
+from pie_cli.paper import (
+    COLUMNS,
+    EPS2_VALUES,
+    INTERPOLATIONS,
+    LATENT_DIM,
+    MANY_INTERPOLATIONS,
+    MODELS,
+    NARROW_VARIANCE,
+    RECONSTRUCTIONS,
+    SAMPLES,
+    SHARPNESS_LATENT_DIM,
+    SHEET,
+)
+from pie_cli.report import results_page
+from pie_cli.runs import Run, RunConfig
+from pie_cli.suite import Suite, by_family, family, means, summary
+from pie_cli.tables import terminal, write_table
+
+
+def reproduce(suite: Suite, seeds: int) -> list[Judgement]:
+    """Train what is missing, draw Fig. 7 to 9, write Table 1, the evaluation, the verdicts and the page of results.
+
+    Arguments:
+        suite: data, profile and place.
+        seeds: number of seeds of every run; figures and Table 1 show seed 0, verdicts and evaluation the means.
+
+    Returns:
+        the verdicts.
+    """
+    configs = paper_runs(suite, seeds)
+    evaluations = suite.evaluations(configs)
+    folder, facts = suite.place.results_dir, suite.facts(configs)
+    suite.console.print(f"drawing Fig. 7, 8 and 9 and writing the tables into {folder}")
+    draw_figures(suite, evaluations)
+    tables = write_table_1(suite, configs, evaluations)
+
+    pca = {f"pca-d{d}": [suite.pca(d)] for d in (SHARPNESS_LATENT_DIM, LATENT_DIM)}
+    numbers = {**pca, **by_family(configs, evaluations)}
+    tables["evaluation"] = summary(numbers)
+    raw = pd.DataFrame({"run": name, **evaluation.numbers} for name, evaluation in evaluations.items())
+    write_table(tables["evaluation"], folder / "evaluation", suite.origin(configs), raw=raw)
+
+    true = tables["table1"].iloc[0]
+    real = {"sharpness": float(true["sharpness"]), "sharpness_error": float(true["± (s.e.)"])}
+    judgements = judge({**means(numbers), "true": real}, suite.quick)
+    write_json(folder / "claims.json", {"quick": suite.quick, **facts, "claims": [asdict(j) for j in judgements]})
+    write_text(folder / "README.md", results_page(judgements, tables, facts, suite.quick))
+    return judgements
+
+
+def paper_runs(suite: Suite, seeds: int) -> list[RunConfig]:
+    """Return the runs that the paper needs, the longest first so that no core waits for the last one."""
+    dims = (LATENT_DIM, SHARPNESS_LATENT_DIM)
+    pies = [suite.config("pie", d, seed, eps2) for seed in range(seeds) for d in dims for eps2 in EPS2_VALUES]
+    return pies + [suite.config(model, d, seed) for seed in range(seeds) for d in dims for model in ("vae", "wae")]
+
+
+def sharpness_runs(models: str, eps2: str) -> list[tuple[str, float | None]]:
+    """Return the rows that --models and --eps2 ask for, as pairs of model and ε₀².
+
+    Raises:
+        UsageError: for an unknown model, a doubled one, an empty list, or an ε₀² that is no number.
+    """
+    names = [name.strip() for name in models.split(",")]
+    if unknown := [name for name in names if name not in MODELS]:
+        raise UsageError(f"--models: {unknown[0]!r} is unknown; choose from {','.join(MODELS)}")
+    try:
+        values = [float(value) for value in eps2.split(",")]
+    except ValueError as error:
+        raise UsageError(f"--eps2: {eps2!r} is not a comma-separated list of numbers") from error
+    if len(set(names)) < len(names) or len(set(values)) < len(values):
+        raise UsageError("--models and --eps2 take each value once")
+    pies: list[tuple[str, float | None]] = [("pie", value) for value in values if "pie" in names]
+    return pies + [(name, None) for name in names if name != "pie"]
+
+
+def print_table_1(suite: Suite, wanted: list[tuple[str, float | None]], train: bool) -> None:
+    """Write and print Table 1 with the wanted rows, trained first where they are missing."""
+    configs = [suite.config(model, SHARPNESS_LATENT_DIM, 0, eps2) for model, eps2 in wanted]
+    tables = write_table_1(suite, configs, suite.evaluations(configs, train))
+    title = f"Table 1: sharpness of samples, d = {SHARPNESS_LATENT_DIM}{' (quick runs)' if suite.quick else ''}"
+    suite.console.print(terminal(tables["table1"], title, 3))
+    suite.console.print(terminal(tables["audit"], "The same images under every convention in use", 3))
+    suite.console.print(f"wrote table1 and table1_audit into {suite.place.results_dir}")
+
+
+def print_evaluation(suite: Suite, folders: list[Path]) -> None:
+    """Write and print the figures of merit of run folders, or of all finished runs of the data set in the folder."""
+    found = folders or [path.parent for path in sorted(suite.place.results_dir.glob("*/config.json"))]
+    runs = [Run.open(folder) for folder in found]
+    runs = [run for run in runs if folders or (run.finished and run.config.training.dataset == suite.dataset.name)]
+    if not runs:
+        raise PIEError(f"there is no finished run in {suite.place.results_dir}; train one with: pie train")
+    numbers: dict[str, list[dict[str, float]]] = {}
+    for d in sorted({run.config.model.latent_dim for run in runs}):
+        numbers[f"PCA d = {d}"] = [suite.pca(d)]
+    for run in runs:
+        suite.console.print(f"evaluating {run.config.label}")
+        numbers[run.config.label] = [suite.evaluate(run).numbers]
+    table = summary(numbers)
+    raw = pd.DataFrame({"run": name, **values[0]} for name, values in numbers.items())
+    files = write_table(table, suite.place.results_dir / "evaluation", suite.origin([r.config for r in runs]), raw=raw)
+    suite.console.print(terminal(table, f"{suite.dataset.name}, test set"))
+    for path in files:
+        suite.console.print(f"wrote {path}")
+
+
+def print_verdicts(suite: Suite, judgements: list[Judgement], strict: bool) -> None:
+    """Print the verdicts; with `strict`, a claim that FAILS is an error (PIEError)."""
+    for j in judgements:
+        tendency = f" (the numbers so far: {j.tendency})" if j.tendency else ""
+        suite.console.print(f"{j.claim}. {j.text} {j.verdict}{tendency}")
+    suite.console.print(f"wrote {suite.place.results_dir / 'README.md'}")
+    if strict and (failed := [str(j.claim) for j in judgements if j.verdict is Verdict.FAILS]):
+        raise PIEError(f"--strict: claim {', '.join(failed)} FAILS; see {suite.place.results_dir / 'README.md'}")
+
+
+def write_table_1(
+    suite: Suite, configs: list[RunConfig], evaluations: Mapping[str, Evaluation]
+) -> dict[str, pd.DataFrame]:
+    """Write Table 1 of the runs with d = 8 and seed 0 among `configs`; return it as "table1", and its "audit"."""
+    rows = [table1.true_row(suite.dataset, suite.classifier)]
+    chosen = [c for c in configs if c.model.latent_dim == SHARPNESS_LATENT_DIM and c.training.seed == 0]
+    for config in sorted(chosen, key=lambda c: family(c).startswith("pie")):  # the baselines first, as in the paper
+        model, _, *eps2 = family(config).split("-")
+        name = f"{model.upper()} ε₀² = {eps2[0].removeprefix('eps')}" if eps2 else model.upper()
+        rows.append(table1.row(name, evaluations[config.name]))
+    facts = suite.facts(chosen)
+    table1.write(
+        rows, suite.place.results_dir, "; ".join(f"{name}: {value}" for name, value in facts.items()), suite.quick
+    )
+    return {"table1": table1.frame(rows), "audit": table1.audit_frame(rows)}
+
+
+def draw_figures(suite: Suite, evaluations: Mapping[str, Evaluation]) -> None:
+    """Draw Fig. 7, one column for each ε₀², Fig. 8, one panel for each, and Fig. 9, of the smallest ε₀²."""
+    folder, columns, titles, paths, models = suite.place.results_dir, [], [], [], []
+    quick = f", {suite.epochs} epoch(s) (quick run)" if suite.quick else ""
+    for eps2 in EPS2_VALUES:
+        config = suite.config("pie", LATENT_DIM, 0, eps2)
+        models.append(suite.place.run(config).load_model(suite.place.accelerator))
+        columns.append(_column(suite, models[-1]) | {"plane": torch.from_numpy(evaluations[config.name].plane)})
+        paths.append(_interpolations(suite, models[-1], MANY_INTERPOLATIONS).numpy())
+        titles.append(f"ε₀² = {eps2:g}{quick}")
+    arrays = [{name: tensor.numpy() for name, tensor in column.items()} for column in columns]
+    labels = suite.dataset.test.labels.numpy()
+    figures.save(figures.figure_7(arrays, labels, titles), folder / "fig7")
+    named = zip(EPS2_VALUES, arrays, strict=True)
+    figures.save_data(folder / "fig7", labels=labels, **{f"{k}_{eps2:g}": v for eps2, a in named for k, v in a.items()})
+    figures.save(figures.panels(paths, titles), folder / "fig8")
+    eps_paths = zip(EPS2_VALUES, paths, strict=True)
+    figures.save_data(folder / "fig8", **{f"interpolations_{eps2:g}": path for eps2, path in eps_paths})
+    codes, samples = prior_samples(models[0], SHEET, 1.0, seed=0)
+    title = f"PIE, d = {LATENT_DIM}, {titles[0]}\n{SHEET} samples at N(0, 1), seed 0"
+    figures.save(figures.image_grid(sheet(samples, 2 * COLUMNS).numpy(), title), folder / "fig9")
+    figures.save_data(folder / "fig9", codes=codes.numpy(), samples=samples.numpy())
+
+
+def _column(suite: Suite, model: Autoencoder) -> dict[str, torch.Tensor]:
+    """Return the images of rows (a) to (d) of Fig. 7."""
+    originals = clean(suite.dataset.test[:RECONSTRUCTIONS])
+    return {
+        "reconstructions": pair_rows(originals, in_batches(model.reconstruct, originals, model)),
+        "samples": sheet(prior_samples(model, SAMPLES, 1.0, seed=0)[1]),
+        "narrow": sheet(prior_samples(model, SAMPLES, math.sqrt(NARROW_VARIANCE), seed=0)[1]),
+        "interpolations": _interpolations(suite, model, INTERPOLATIONS),
+    }
+
+
+def _interpolations(suite: Suite, model: Autoencoder, rows: int) -> torch.Tensor:
+    """Return paths between the test images (0, 1), (2, 3), …: not chosen for their looks."""
+    pairs = torch.arange(2 * rows).view(rows, 2)
+    return interpolate(model, suite.dataset.test, pairs, torch.linspace(0, 1, COLUMNS))[1]

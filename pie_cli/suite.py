@@ -1,0 +1,152 @@
+"""What sharpness, evaluate and reproduce share: the data, the classifier, the profile, and the evaluation of runs."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from rich.console import Console
+
+from pie_cli.classifier import Classifier, load_or_train_classifier
+from pie_cli.data import Dataset, load_dataset
+from pie_cli.devices import find_accelerator
+from pie_cli.errors import PIEError
+from pie_cli.evaluation import MEASURES, Evaluation, evaluate, evaluate_pca
+from pie_cli.grid import Place, default_jobs, train_and_evaluate
+from pie_cli.launch import run_config, train_command
+from pie_cli.paper import DEFAULT_EPOCHS, PROFILE_EPOCHS
+from pie_cli.provenance import command_line, git_commit, package_version, processor
+from pie_cli.runs import Run, RunConfig
+
+
+@dataclass(frozen=True)
+class Suite:
+    """Everything that is the same for all runs of a call.
+
+    Arguments:
+        dataset: trained and tested on.
+        classifier: measures realism.
+        place: where runs lie and compute.
+        epochs: of each training.
+        console: where progress is shown.
+    """
+
+    dataset: Dataset
+    classifier: Classifier
+    place: Place
+    epochs: int
+    console: Console
+
+    @classmethod
+    def prepare(
+        cls,
+        profile: str,
+        dataset: str,
+        data_dir: Path | None,
+        offline: bool,
+        results_dir: Path,
+        device: str,
+        jobs: int | None,
+        console: Console,
+    ) -> Suite:
+        """Fetch the data and train the classifier where they are missing; a quick profile has a folder of its own."""
+        accelerator = find_accelerator(device)
+        folder = results_dir / "quick" if profile == "quick" else results_dir
+        place = Place(folder, data_dir, accelerator, jobs or default_jobs(accelerator))
+        images = load_dataset(dataset, data_dir, offline, console.print)
+        classifier = load_or_train_classifier(folder, images.train, images.name, console.print)
+        return cls(images, classifier, place, PROFILE_EPOCHS[profile], console)
+
+    @property
+    def quick(self) -> bool:
+        """Whether the trainings are shorter than full ones."""
+        return self.epochs < DEFAULT_EPOCHS
+
+    def config(self, model: str, latent_dim: int, seed: int, eps2: float | None = None) -> RunConfig:
+        """Return the configuration of one of the paper's runs in this profile."""
+        training = {"dataset": self.dataset.name, "seed": seed, "epochs": self.epochs}
+        return run_config(model, latent_dim, training, {"eps2": eps2})
+
+    def evaluations(self, configs: Sequence[RunConfig], train: bool = True) -> dict[str, Evaluation]:
+        """Return the evaluation of each run by name; what is not trained yet is trained first, and announced.
+
+        Raises:
+            PIEError: with `train` False, if a run is missing; the message names the commands that train it.
+        """
+        missing = [config for config in configs if not self.place.run(config).finished]
+        if missing and not train:
+            commands = "; ".join(train_command(config, self.place.results_dir) for config in missing)
+            raise PIEError(f"{len(missing)} of {len(configs)} runs are not trained; train them with: {commands}")
+        if missing:
+            names = ", ".join(config.name for config in missing)
+            profile = " (quick profile)" if self.quick else ""
+            self.console.print(
+                f"training {len(missing)} of {len(configs)} runs{profile}, {self.epochs} epoch(s) each, "
+                f"{self.place.jobs} at a time, into {self.place.results_dir}: {names}"
+            )
+        if missing or not all(self.place.run(config).evaluated for config in configs):
+            train_and_evaluate(configs, self.place, self.console)
+        return {config.name: self.evaluate(self.place.run(config)) for config in configs}
+
+    def evaluate(self, run: Run) -> Evaluation:
+        """Return the figures of merit of a finished run."""
+        return evaluate(run, self.dataset, self.classifier, self.place.accelerator)
+
+    def pca(self, latent_dim: int) -> dict[str, float]:
+        """Return the figures of merit of PCA with d components."""
+        return evaluate_pca(self.dataset, latent_dim, self.classifier)
+
+    def facts(self, configs: Iterable[RunConfig]) -> dict[str, Any]:
+        """Return where the numbers of these runs come from."""
+        configs = list(configs)
+        seconds = sum(float(self.place.run(c).provenance.get("wall_seconds", math.nan)) for c in configs)
+        return {
+            "command": command_line(),
+            "data": self.dataset.name,
+            "epochs": self.epochs,
+            "seeds": ", ".join(sorted({str(c.training.seed) for c in configs})),
+            "machine": f"{processor()}, {self.place.accelerator}, {self.place.jobs} runs at a time",
+            "training time of all runs": f"{seconds / 60:.0f} min",
+            "version": f"{package_version()}, commit {git_commit() or 'unknown'}",
+        }
+
+    def origin(self, configs: Iterable[RunConfig]) -> str:
+        """Return `facts` as one line, for the note below a table."""
+        return "; ".join(f"{name}: {value}" for name, value in self.facts(configs).items())
+
+
+def family(config: RunConfig) -> str:
+    """Return the name that runs share which differ only in their seed, without the data set: "pie-d10-eps0.01"."""
+    parts = config.name.split("-")
+    return "-".join(part for part in parts if part != config.training.dataset and not part.startswith("seed"))
+
+
+def means(numbers: Mapping[str, Sequence[Mapping[str, float]]]) -> dict[str, dict[str, float]]:
+    """Return the mean over seeds of each figure of merit, by family."""
+    averages = {name: pd.DataFrame(runs).mean(skipna=False) for name, runs in numbers.items()}
+    return {name: {str(measure): float(value) for measure, value in row.items()} for name, row in averages.items()}
+
+
+def by_family(configs: Iterable[RunConfig], evaluations: Mapping[str, Evaluation]) -> dict[str, list[dict[str, float]]]:
+    """Return the figures of merit of all seeds, by family."""
+    families = defaultdict(list)
+    for config in configs:
+        families[family(config)].append(evaluations[config.name].numbers)
+    return dict(families)
+
+
+def summary(numbers: Mapping[str, Sequence[Mapping[str, float]]]) -> pd.DataFrame:
+    """Return a table of the figures of merit, families as columns: means over seeds ± their standard deviation."""
+    columns: dict[str, list[object]] = {"": list(MEASURES.values())}
+    for name, runs in numbers.items():
+        table = pd.DataFrame(runs).reindex(columns=list(MEASURES))
+        mean, std = table.mean(skipna=False), table.std(ddof=1)
+        columns[name] = [
+            f"{mean[m]:.4g} ± {std[m]:.1g}" if len(runs) > 1 and std[m] > 0 else float(mean[m]) for m in MEASURES
+        ]
+    return pd.DataFrame(columns)
