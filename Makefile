@@ -20,7 +20,7 @@ lint: install
 
 # Two workers of one thread each are faster than one of two: the suite is many small runs.
 test: lint
-	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile
 
 reproduce: install
 	$(BIN)/pie reproduce --profile quick

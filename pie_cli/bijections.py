@@ -194,7 +194,11 @@ class Householder(VolumePreserving):
 
     def matrix(self) -> Tensor:
         """Return the whole orthogonal matrix, shape (n, n)."""
-        return self.reflections() @ self.start
+        start = self.start
+        if start.dtype == torch.float64:
+            # Q was stored in float32; one Newton step makes it orthogonal to double precision.
+            start = start @ (3 * torch.eye(len(start), dtype=start.dtype, device=start.device) - start.T @ start) / 2
+        return self.reflections() @ start
 
     def start_from(self, matrix: Tensor) -> None:
         """Set the constant Q to `matrix`, an orthogonal (n, n) matrix."""

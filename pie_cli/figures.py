@@ -111,8 +111,10 @@ def learning_curve(history: pd.DataFrame, title: str) -> Figure:
 
 def sharpness(values: Sequence[Array], strips: Sequence[Array], names: Sequence[str], title: str) -> Figure:
     """Return the distribution of per-image sharpness of each row of Table 1, beside a strip of its images."""
-    figure = Figure(figsize=(10, 0.62 * len(names) + 0.9), layout="constrained")
-    left, right = figure.subplots(1, 2, width_ratios=(1, 1.6))
+    height = 0.7 * len(names)  # inches, of both halves, so that each strip stands beside its distribution
+    strip = height / len(names) * len(strips[0])
+    figure = Figure(figsize=(4.5 + strip, height + 0.9), layout="constrained")
+    left, right = figure.subplots(1, 2, width_ratios=(4, strip))
     positions = range(len(names), 0, -1)
     parts = left.violinplot([v[np.isfinite(v)] for v in values], positions, orientation="horizontal", showmeans=True)
     for body in parts["bodies"]:
@@ -144,8 +146,8 @@ def figure_7(columns: Sequence[Mapping[str, Array]], labels: NDArray[np.int64], 
         "narrow": "(c) samples at N(0, 0.5)",
         "interpolations": "(d) linear interpolation\nbetween two test images",
     }
-    figure = Figure(figsize=(3.4 * len(columns) + 0.6, 9.6), layout="constrained")
-    axes = figure.subplots(5, len(columns), squeeze=False, height_ratios=(1, 1, 1, 1, 2))
+    figure = Figure(figsize=(3.4 * len(columns) + 0.6, 9.0), layout="constrained")
+    axes = figure.subplots(5, len(columns), squeeze=False, height_ratios=(1, 1, 1, 1, 2.2))
     for column, (data, title) in enumerate(zip(columns, titles, strict=True)):
         for row, (name, label) in enumerate(rows.items()):
             draw_images(axes[row, column], data[name])

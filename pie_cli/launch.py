@@ -85,22 +85,27 @@ def open_for_training(config: RunConfig, results_dir: Path, resume: bool, overwr
         UsageError: if the run exists and neither `resume` nor `overwrite` is given, or it has another configuration.
     """
     run = Run(results_dir / config.name, config)
-    if (run.folder / "config.json").exists() and not overwrite:
+    if overwrite:
+        run.clear()
+    elif run.exists:
         if not resume:
             raise UsageError(
                 f"{run.folder} exists; add --resume to go on with it, --overwrite to train it anew, or choose "
                 "another --results-dir"
             )
-        differences = Run.open(run.folder).config.differences(config)
-        if differences:
-            raise UsageError(
-                f"{run.folder} was trained otherwise ({'; '.join(differences)}); give the same options, or --overwrite"
-            )
+        check_configuration(run)
         return run
-    if overwrite:
-        run.clear()
     run.create()
     return run
+
+
+def check_configuration(run: Run) -> None:
+    """Raise UsageError if the folder holds a run of another configuration; none at all is fine."""
+    if run.exists and (differences := Run.open(run.folder).config.differences(run.config)):
+        raise UsageError(
+            f"{run.folder} was trained otherwise ({'; '.join(differences)}); give the same options, choose another "
+            "--results-dir, or train it anew with --overwrite"
+        )
 
 
 def find_run(config: RunConfig, results_dir: Path) -> Run:
@@ -109,10 +114,10 @@ def find_run(config: RunConfig, results_dir: Path) -> Run:
     Raises:
         PIEError: if there is none; the message names the command that trains it.
     """
-    folder = results_dir / config.name
-    if not (folder / "config.json").exists():
-        raise PIEError(f"there is no run {folder}; train it with: {train_command(config, results_dir)}")
-    return finished_run(folder)
+    run = Run(results_dir / config.name, config)
+    if not run.exists:
+        raise PIEError(f"there is no run {run.folder}; train it with: {train_command(config, results_dir)}")
+    return finished_run(run.folder)
 
 
 def finished_run(folder: Path) -> Run:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
-from typing import Literal, get_args
+from typing import Literal, TypeVar, get_args
 
 import torch
 from torch import Tensor, nn
@@ -226,7 +226,7 @@ class PIE(Autoencoder):
 
     def bits_per_dim(self, x: Tensor) -> Tensor:
         """Return −log₂ of the probability of one of 256 grey levels, per pixel value, shape (B,); x is dequantised."""
-        return -self.log_prob(x) / (math.log(2) * x[0].numel()) + 8
+        return bits_per_dim(-self.log_prob(x), x[0].numel())
 
     def loss(self, x: Tensor) -> dict[str, Tensor]:
         """Return "loss", the mean −log p(x) per pixel value, and the means of all terms of Eq. 17.
@@ -286,6 +286,14 @@ class PIE(Autoencoder):
         y, _ = self.scaling(images)
         for block in self.blocks:
             y = block.start_from_principal_axes(y)
+
+
+N = TypeVar("N", float, Tensor)
+
+
+def bits_per_dim(nll: N, size: int) -> N:
+    """Return bits per pixel value from −log p(x) in nats of dequantised images of that size with 256 grey levels."""
+    return nll / (math.log(2) * size) + 8
 
 
 def gaussian_log_prob(x: Tensor, variance: float) -> Tensor:

@@ -14,10 +14,11 @@ from pie_cli import figures, table1
 from pie_cli.autoencoder import Autoencoder
 from pie_cli.claims import Judgement, Verdict, judge
 from pie_cli.errors import PIEError, UsageError
-from pie_cli.evaluation import Evaluation
+from pie_cli.evaluation import Evaluation, inverse_error
 from pie_cli.experiments import pair_rows, sheet
 from pie_cli.files import write_json, write_text
 from pie_cli.inference import clean, in_batches, interpolate, prior_samples
+from pie_cli.launch import finished_run
 from pie_cli.paper import (
     COLUMNS,
     EPS2_VALUES,
@@ -31,6 +32,7 @@ from pie_cli.paper import (
     SHARPNESS_LATENT_DIM,
     SHEET,
 )
+from pie_cli.pie import PIE
 from pie_cli.report import results_page
 from pie_cli.runs import Run, RunConfig
 from pie_cli.suite import Suite, by_family, family, means, summary
@@ -49,22 +51,25 @@ def reproduce(suite: Suite, seeds: int) -> list[Judgement]:
     """
     configs = paper_runs(suite, seeds)
     evaluations = suite.evaluations(configs)
-    folder, facts = suite.place.results_dir, suite.facts(configs)
+    runs = [suite.place.run(config) for config in configs]
+    folder, facts = suite.place.results_dir, suite.facts(runs)
     suite.console.print(f"drawing Fig. 7, 8 and 9 and writing the tables into {folder}")
     draw_figures(suite, evaluations)
+    certificate = certify(suite, evaluations)
     tables = write_table_1(suite, configs, evaluations)
 
     pca = {f"pca-d{d}": [suite.pca(d)] for d in (SHARPNESS_LATENT_DIM, LATENT_DIM)}
     numbers = {**pca, **by_family(configs, evaluations)}
     tables["evaluation"] = summary(numbers)
     raw = pd.DataFrame({"run": name, **evaluation.numbers} for name, evaluation in evaluations.items())
-    write_table(tables["evaluation"], folder / "evaluation", suite.origin(configs), raw=raw)
+    write_table(tables["evaluation"], folder / "evaluation", suite.origin(runs), raw=raw)
 
     true = tables["table1"].iloc[0]
     real = {"sharpness": float(true["sharpness"]), "sharpness_error": float(true["± (s.e.)"])}
     judgements = judge({**means(numbers), "true": real}, suite.quick)
-    write_json(folder / "claims.json", {"quick": suite.quick, **facts, "claims": [asdict(j) for j in judgements]})
-    write_text(folder / "README.md", results_page(judgements, tables, facts, suite.quick))
+    verdicts = [asdict(judgement) for judgement in judgements]
+    write_json(folder / "claims.json", {"quick": suite.quick, **facts, "certificate": certificate, "claims": verdicts})
+    write_text(folder / "README.md", results_page(judgements, tables, certificate, facts, suite.quick))
     return judgements
 
 
@@ -106,9 +111,14 @@ def print_table_1(suite: Suite, wanted: list[tuple[str, float | None]], train: b
 
 def print_evaluation(suite: Suite, folders: list[Path]) -> None:
     """Write and print the figures of merit of run folders, or of all finished runs of the data set in the folder."""
-    found = folders or [path.parent for path in sorted(suite.place.results_dir.glob("*/config.json"))]
-    runs = [Run.open(folder) for folder in found]
-    runs = [run for run in runs if folders or (run.finished and run.config.training.dataset == suite.dataset.name)]
+    runs = [finished_run(folder) for folder in folders]
+    for run in runs:
+        if run.config.training.dataset != suite.dataset_name:
+            name = run.config.training.dataset
+            raise UsageError(f"{run.folder} was trained on {name}; add --dataset {name}")
+    if not folders:
+        found = [Run.open(path.parent) for path in sorted(suite.place.results_dir.glob("*/config.json"))]
+        runs = [run for run in found if run.finished and run.config.training.dataset == suite.dataset_name]
     if not runs:
         raise PIEError(f"there is no finished run in {suite.place.results_dir}; train one with: pie train")
     numbers: dict[str, list[dict[str, float]]] = {}
@@ -119,8 +129,8 @@ def print_evaluation(suite: Suite, folders: list[Path]) -> None:
         numbers[run.config.label] = [suite.evaluate(run).numbers]
     table = summary(numbers)
     raw = pd.DataFrame({"run": name, **values[0]} for name, values in numbers.items())
-    files = write_table(table, suite.place.results_dir / "evaluation", suite.origin([r.config for r in runs]), raw=raw)
-    suite.console.print(terminal(table, f"{suite.dataset.name}, test set"))
+    files = write_table(table, suite.place.results_dir / "evaluation", suite.origin(runs), raw=raw)
+    suite.console.print(terminal(table, f"{suite.dataset_name}, test set"))
     for path in files:
         suite.console.print(f"wrote {path}")
 
@@ -145,17 +155,28 @@ def write_table_1(
         model, _, *eps2 = family(config).split("-")
         name = f"{model.upper()} ε₀² = {eps2[0].removeprefix('eps')}" if eps2 else model.upper()
         rows.append(table1.row(name, evaluations[config.name]))
-    facts = suite.facts(chosen)
-    table1.write(
-        rows, suite.place.results_dir, "; ".join(f"{name}: {value}" for name, value in facts.items()), suite.quick
-    )
+    table1.write(rows, suite.place.results_dir, suite.origin(map(suite.place.run, chosen)), suite.quick)
     return {"table1": table1.frame(rows), "audit": table1.audit_frame(rows)}
+
+
+def certify(suite: Suite, evaluations: Mapping[str, Evaluation]) -> dict[str, float]:
+    """Return what shows that the trained, reloaded PIE with d = 10 and the smallest ε₀² is invertible."""
+    config = suite.config("pie", LATENT_DIM, 0, EPS2_VALUES[0])
+    model, numbers = suite.place.run(config).load_model(), evaluations[config.name].numbers
+    assert isinstance(model, PIE)
+    return {
+        "test images": len(suite.dataset.test),
+        "largest error of the exact inverse, float32": numbers["inverse_error"],
+        "largest error of the exact inverse, float64": inverse_error(model, suite.dataset, torch.float64),
+        "samples from N(0, 1)": numbers["samples"],
+        "samples with a pixel that is not finite": numbers["samples_not_finite"],
+    }
 
 
 def draw_figures(suite: Suite, evaluations: Mapping[str, Evaluation]) -> None:
     """Draw Fig. 7, one column for each ε₀², Fig. 8, one panel for each, and Fig. 9, of the smallest ε₀²."""
     folder, columns, titles, paths, models = suite.place.results_dir, [], [], [], []
-    quick = f", {suite.epochs} epoch(s) (quick run)" if suite.quick else ""
+    quick = f", {suite.length} (quick run)" if suite.quick else ""
     for eps2 in EPS2_VALUES:
         config = suite.config("pie", LATENT_DIM, 0, eps2)
         models.append(suite.place.run(config).load_model(suite.place.accelerator))

@@ -182,6 +182,11 @@ class Run:
         return self.folder / "figures"
 
     @property
+    def exists(self) -> bool:
+        """Whether the folder holds a run, of whatever configuration."""
+        return (self.folder / "config.json").exists()
+
+    @property
     def finished(self) -> bool:
         """Whether the training has come to its end."""
         return self.weights.exists()

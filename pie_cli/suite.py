@@ -6,8 +6,8 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from rich.console import Console
@@ -18,7 +18,7 @@ from pie_cli.devices import find_accelerator
 from pie_cli.errors import PIEError
 from pie_cli.evaluation import MEASURES, Evaluation, evaluate, evaluate_pca
 from pie_cli.grid import Place, default_jobs, train_and_evaluate
-from pie_cli.launch import run_config, train_command
+from pie_cli.launch import check_configuration, run_config, train_command
 from pie_cli.paper import DEFAULT_EPOCHS, PROFILE_EPOCHS
 from pie_cli.provenance import command_line, git_commit, package_version, processor
 from pie_cli.runs import Run, RunConfig
@@ -29,15 +29,15 @@ class Suite:
     """Everything that is the same for all runs of a call.
 
     Arguments:
-        dataset: trained and tested on.
-        classifier: measures realism.
+        dataset_name: trained and tested on.
+        offline: whether to open no connection.
         place: where runs lie and compute.
         epochs: of each training.
         console: where progress is shown.
     """
 
-    dataset: Dataset
-    classifier: Classifier
+    dataset_name: str
+    offline: bool
     place: Place
     epochs: int
     console: Console
@@ -54,22 +54,37 @@ class Suite:
         jobs: int | None,
         console: Console,
     ) -> Suite:
-        """Fetch the data and train the classifier where they are missing; a quick profile has a folder of its own."""
+        """Return the suite of a profile; the quick one has a folder of its own and never mixes with full runs."""
         accelerator = find_accelerator(device)
         folder = results_dir / "quick" if profile == "quick" else results_dir
         place = Place(folder, data_dir, accelerator, jobs or default_jobs(accelerator))
-        images = load_dataset(dataset, data_dir, offline, console.print)
-        classifier = load_or_train_classifier(folder, images.train, images.name, console.print)
-        return cls(images, classifier, place, PROFILE_EPOCHS[profile], console)
+        return cls(dataset, offline, place, PROFILE_EPOCHS[profile], console)
+
+    @cached_property
+    def dataset(self) -> Dataset:
+        """The images, fetched where they are missing."""
+        return load_dataset(self.dataset_name, self.place.data_dir, self.offline, self.console.print)
+
+    @cached_property
+    def classifier(self) -> Classifier:
+        """What measures realism, trained where it is missing."""
+        return load_or_train_classifier(
+            self.place.results_dir, self.dataset.train, self.dataset_name, self.console.print
+        )
 
     @property
     def quick(self) -> bool:
         """Whether the trainings are shorter than full ones."""
         return self.epochs < DEFAULT_EPOCHS
 
+    @property
+    def length(self) -> str:
+        """How long each training is, in words."""
+        return f"{self.epochs} epoch{'s' if self.epochs > 1 else ''}"
+
     def config(self, model: str, latent_dim: int, seed: int, eps2: float | None = None) -> RunConfig:
         """Return the configuration of one of the paper's runs in this profile."""
-        training = {"dataset": self.dataset.name, "seed": seed, "epochs": self.epochs}
+        training = {"dataset": self.dataset_name, "seed": seed, "epochs": self.epochs}
         return run_config(model, latent_dim, training, {"eps2": eps2})
 
     def evaluations(self, configs: Sequence[RunConfig], train: bool = True) -> dict[str, Evaluation]:
@@ -78,20 +93,23 @@ class Suite:
         Raises:
             PIEError: with `train` False, if a run is missing; the message names the commands that train it.
         """
-        missing = [config for config in configs if not self.place.run(config).finished]
+        runs = {config.name: self.place.run(config) for config in configs}
+        for run in runs.values():
+            check_configuration(run)
+        missing = [run.config for run in runs.values() if not run.finished]
         if missing and not train:
             commands = "; ".join(train_command(config, self.place.results_dir) for config in missing)
-            raise PIEError(f"{len(missing)} of {len(configs)} runs are not trained; train them with: {commands}")
+            raise PIEError(f"{len(missing)} of {len(runs)} runs are not trained; train them with: {commands}")
         if missing:
-            names = ", ".join(config.name for config in missing)
-            profile = " (quick profile)" if self.quick else ""
+            profile, names = " (quick profile)" if self.quick else "", ", ".join(config.name for config in missing)
             self.console.print(
-                f"training {len(missing)} of {len(configs)} runs{profile}, {self.epochs} epoch(s) each, "
+                f"training {len(missing)} of {len(runs)} runs{profile}, {self.length} each, "
                 f"{self.place.jobs} at a time, into {self.place.results_dir}: {names}"
             )
-        if missing or not all(self.place.run(config).evaluated for config in configs):
+        if not all(run.evaluated for run in runs.values()):
+            _ = self.classifier  # made here once, not by every worker
             train_and_evaluate(configs, self.place, self.console)
-        return {config.name: self.evaluate(self.place.run(config)) for config in configs}
+        return {name: self.evaluate(run) for name, run in runs.items()}
 
     def evaluate(self, run: Run) -> Evaluation:
         """Return the figures of merit of a finished run."""
@@ -101,23 +119,24 @@ class Suite:
         """Return the figures of merit of PCA with d components."""
         return evaluate_pca(self.dataset, latent_dim, self.classifier)
 
-    def facts(self, configs: Iterable[RunConfig]) -> dict[str, Any]:
+    def facts(self, runs: Iterable[Run]) -> dict[str, str]:
         """Return where the numbers of these runs come from."""
-        configs = list(configs)
-        seconds = sum(float(self.place.run(c).provenance.get("wall_seconds", math.nan)) for c in configs)
+        runs = list(runs)
+        epochs = sorted({run.config.training.epochs for run in runs})
+        seconds = sum(float(run.provenance.get("wall_seconds", math.nan)) for run in runs)
         return {
             "command": command_line(),
-            "data": self.dataset.name,
-            "epochs": self.epochs,
-            "seeds": ", ".join(sorted({str(c.training.seed) for c in configs})),
+            "data": self.dataset_name,
+            "epochs of a training": ", ".join(map(str, epochs)),
+            "seeds": ", ".join(sorted({str(run.config.training.seed) for run in runs})),
             "machine": f"{processor()}, {self.place.accelerator}, {self.place.jobs} runs at a time",
             "training time of all runs": f"{seconds / 60:.0f} min",
             "version": f"{package_version()}, commit {git_commit() or 'unknown'}",
         }
 
-    def origin(self, configs: Iterable[RunConfig]) -> str:
+    def origin(self, runs: Iterable[Run]) -> str:
         """Return `facts` as one line, for the note below a table."""
-        return "; ".join(f"{name}: {value}" for name, value in self.facts(configs).items())
+        return "; ".join(f"{name}: {value}" for name, value in self.facts(runs).items())
 
 
 def family(config: RunConfig) -> str:

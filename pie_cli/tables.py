@@ -23,8 +23,16 @@ def write_table(
     text = rounded(frame, digits)
     numeric = "".join("l" if column == 0 else "r" for column in range(len(frame.columns)))
     escaped = text.style.hide(axis="index").format(escape="latex").format_index(escape="latex", axis="columns")
-    write_text(paths[2], f"{escaped.to_latex(column_format=numeric, hrules=True)}% {note}\n")
+    write_text(paths[2], f"{_latex(escaped.to_latex(column_format=numeric, hrules=True))}% {note}\n")
     return paths
+
+
+def _latex(text: str) -> str:
+    """Return text whose symbols any LaTeX engine knows."""
+    symbols = {"ε₀²": r"$\varepsilon_0^2$", "±": r"$\pm$", "−": "$-$", "–": "--", "|": r"$|$", "é": r"\'e"}
+    for symbol, command in symbols.items():
+        text = text.replace(symbol, command)
+    return text
 
 
 def markdown(frame: pd.DataFrame, digits: int = 4) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ import pytest
 import torch
 from torch import nn
 
-from pie_cli import PIE, PIEConfig
+from pie_cli import PIE, PIEConfig, cli
 
 
 @pytest.fixture(autouse=True)
@@ -46,3 +47,15 @@ def pie(*arguments: object, timeout: float = 240) -> subprocess.CompletedProcess
     """Run the command line as a user does."""
     command = [sys.executable, "-m", "pie_cli", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
+
+
+def call(arguments: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> tuple[int, str, str]:
+    """Run the command line inside this process, which spares the start; return exit code, stdout and stderr."""
+    handlers = [signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)]
+    monkeypatch.setattr(sys, "argv", ["pie", *arguments.split()])
+    with pytest.raises(SystemExit) as stopped:
+        cli.main()
+    for signum, handler in zip((signal.SIGINT, signal.SIGTERM), handlers, strict=True):
+        signal.signal(signum, handler)
+    captured = capsys.readouterr()
+    return int(stopped.value.code or 0), captured.out, captured.err

@@ -92,6 +92,14 @@ def test_householder_is_orthogonal(features: int, reflections: int, size: float,
     torch.testing.assert_close(matrix @ matrix.T, torch.eye(features), atol=2e-6, rtol=0)
 
 
+def test_start_stored_in_float32_is_orthogonal_in_float64() -> None:
+    """What makes a trained model's inverse exact to double precision."""
+    rotation = HouseholderLinear(64)
+    rotation.start_from(torch.linalg.qr(torch.randn(64, 64))[0])
+    matrix = rotation.double().matrix()
+    torch.testing.assert_close(matrix @ matrix.T, torch.eye(64, dtype=torch.float64), atol=1e-12, rtol=0)
+
+
 def test_householder_stays_orthogonal_in_training() -> None:
     rotation = HouseholderLinear(16)
     optimizer = torch.optim.Adam(rotation.parameters(), lr=0.5)

@@ -15,10 +15,9 @@ import pandas as pd
 import pytest
 import torch
 
-from pie_cli import cli
 from pie_cli.runs import load_model
 from pie_cli.tensorfiles import load_tensors
-from tests.conftest import pie
+from tests.conftest import call, pie
 
 SMALL = ("--dataset", "digits", "--latent-dim", 4, "--conv-width", 4, "--dense-width", 16, "--dense-depth", 1)
 NAME = "pie-digits-d4-eps0.01-seed0"
@@ -32,18 +31,6 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert done.returncode == 0, done.stderr
     assert "epoch 2 done" in done.stdout
     return folder
-
-
-def call(arguments: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> tuple[int, str, str]:
-    """Run the command line inside this process, which spares the start; return exit code, stdout and stderr."""
-    handlers = [signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)]
-    monkeypatch.setattr(sys, "argv", ["pie", *arguments.split()])
-    with pytest.raises(SystemExit) as stopped:
-        cli.main()
-    for signum, handler in zip((signal.SIGINT, signal.SIGTERM), handlers, strict=True):
-        signal.signal(signum, handler)
-    captured = capsys.readouterr()
-    return int(stopped.value.code or 0), captured.out, captured.err
 
 
 def test_train_writes_the_run_folder(results: Path) -> None:

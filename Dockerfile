@@ -1,0 +1,29 @@
+# The whole reproduction, into ./results:
+#     docker build -t pie . && docker run --rm -v "$PWD/results:/app/results" pie
+# scripts/emulate_docker_build.py runs these steps where there is no Docker engine.
+FROM python:3.12-slim-bookworm
+
+# HOME and the cache (the default data folder is /cache/pie) lie where any user may write, so that `--user` works.
+# USER is set because a number without a name in /etc/passwd makes getpass.getuser() fail, which PyTorch may call.
+# Unbuffered, so that `docker logs` shows progress as it happens.
+ENV HOME=/cache XDG_CACHE_HOME=/cache USER=pie PYTHONUNBUFFERED=1
+RUN useradd --uid 1000 --home-dir /cache --no-create-home pie \
+ && install -d -m 1777 /app/results /cache /cache/pie
+
+# The dependencies (gigabytes: PyPI's torch carries CUDA) have a layer that only a change of pyproject.toml renews.
+WORKDIR /src
+COPY pyproject.toml ./
+RUN python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies'], sep='\n')" \
+    > requirements.txt \
+ && pip install --no-cache-dir --requirement requirements.txt
+
+COPY README.md LICENSE ./
+COPY pie_cli pie_cli
+RUN pip install --no-cache-dir --no-deps . \
+ && pie --version
+
+WORKDIR /app
+USER 1000
+VOLUME ["/app/results", "/cache"]
+ENTRYPOINT ["pie"]
+CMD ["reproduce", "--profile", "paper"]

@@ -1,0 +1,128 @@
+"""Table 1, the evaluation and the whole reproduction, run for real on scikit-learn's digits."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from pie_cli.claims import Verdict, judge
+from pie_cli.evaluation import evaluate
+from pie_cli.runs import Run
+from tests.conftest import call, pie
+
+
+@pytest.fixture(scope="module")
+def reproduced(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The results folder of one quick reproduction."""
+    folder = tmp_path_factory.mktemp("checkout") / "results"
+    done = pie("reproduce", "--dataset", "digits", "--results-dir", folder, "--jobs", 2, timeout=600)
+    assert done.returncode == 0, done.stderr
+    assert "training 10 of 10 runs (quick profile), 1 epoch each" in done.stdout
+    return folder / "quick"
+
+
+def test_reproduction_writes_everything(reproduced: Path) -> None:
+    for stem in ("fig7", "fig8", "fig9", "table1"):
+        for kind in ("pdf", "png", "npz"):
+            assert (reproduced / f"{stem}.{kind}").stat().st_size > 1000
+    for stem in ("table1", "table1_audit", "evaluation"):
+        for kind in ("csv", "md", "tex"):
+            assert (reproduced / f"{stem}.{kind}").exists()
+    page = (reproduced / "README.md").read_text()
+    assert "Quick profile" in page
+    claims = json.loads((reproduced / "claims.json").read_text())
+    assert claims["quick"]
+    assert [c["claim"] for c in claims["claims"]] == list(range(1, 8))
+    for claim in claims["claims"]:
+        assert claim["verdict"] == "NOT COMPARABLE"
+        assert claim["text"] in page
+    assert len(pd.read_csv(reproduced / "evaluation.csv")) == 10
+
+
+def test_inverse_certificate_is_tight(reproduced: Path) -> None:
+    certificate = json.loads((reproduced / "claims.json").read_text())["certificate"]
+    assert certificate["test images"] == 300
+    assert certificate["largest error of the exact inverse, float32"] < 1e-4
+    assert certificate["largest error of the exact inverse, float64"] < 1e-10
+    assert certificate["samples with a pixel that is not finite"] == 0
+
+
+def test_table_1_has_the_papers_figures_beside_ours(reproduced: Path) -> None:
+    table = pd.read_csv(reproduced / "table1.csv", index_col=0)
+    names = ["true", "VAE", "WAE", "PIE ε₀² = 0.01", "PIE ε₀² = 0.1", "PIE ε₀² = 1"]
+    assert table.index.tolist() == names
+    assert table["paper"].tolist() == [0.18, 0.08, 0.07, 0.49, 0.49, 0.49]
+    difference = abs(table["sharpness"].to_numpy() - table["sharpness"].to_numpy()[0])
+    np.testing.assert_allclose(table["|sharpness − true|"], difference)
+    audit_table = pd.read_csv(reproduced / "table1_audit.csv", index_col=0)
+    np.testing.assert_allclose(audit_table.iloc[0], table["sharpness"], rtol=1e-5)
+
+
+def test_what_exists_is_reused(reproduced: Path) -> None:
+    """Evaluated runs are neither trained nor evaluated again; Table 1 comes from the same numbers."""
+    before = {path: path.stat().st_mtime_ns for path in reproduced.glob("*/*.*")}
+    table = pd.read_csv(reproduced / "table1.csv", index_col=0)
+    arguments = ("--dataset", "digits", "--results-dir", reproduced.parent)
+    done = pie("sharpness", "--models", "pie,vae,wae", *arguments, "--no-train")
+    assert done.returncode == 0, done.stderr
+    assert "Table 1" in done.stdout
+    assert {path: path.stat().st_mtime_ns for path in reproduced.glob("*/*.*")} == before
+    pd.testing.assert_frame_equal(pd.read_csv(reproduced / "table1.csv", index_col=0), table)
+
+
+def readme_blocks(language: str) -> list[str]:
+    text = (Path(__file__).parent.parent / "README.md").read_text()
+    return re.findall(rf"```{language}\n(.*?)```", text, flags=re.DOTALL)
+
+
+def test_the_readmes_commands_run(
+    reproduced: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As written there, but on the digits, with a small model, on the CPU."""
+    monkeypatch.chdir(reproduced.parent.parent)
+    commands = [
+        line.split("#")[0].split() for line in "".join(readme_blocks("bash")).splitlines() if line[:4] == "pie "
+    ]
+    assert {command[1] for command in commands} >= {"train", "sample", "umap", "sharpness", "evaluate", "reproduce"}
+    for _, name, *arguments in commands:
+        arguments += ["--dataset", "digits"]
+        if name == "train":
+            arguments += ["--device", "cpu", "--epochs", "1", "--conv-width", "4", "--dense-width", "16"]
+        if name == "reproduce":
+            arguments += ["--profile", "quick"]
+        code, _, errors = call(" ".join([name, *arguments]), capsys, monkeypatch)
+        assert code == 0, f"{name}: {errors}"
+    table = pd.read_csv("results/evaluation.csv", index_col=0)
+    assert table.index.tolist() == ["PCA d = 10", "pie-digits-d10-eps0.01-seed0, 1 epoch (quick run)"]
+    assert table[["mse", "knn_accuracy", "umap_silhouette"]].notna().all(axis=None)
+    images = torch.rand(3, 1, 28, 28)
+    for block in readme_blocks("python"):
+        exec(block.replace("/pie-d10", "/pie-digits-d10"), {"images": images})
+
+
+def test_wrong_weights_flip_a_verdict(reproduced: Path, tmp_path: Path) -> None:
+    """Untrained weights in the run with the lowest ε₀² turn claim 1 around."""
+    measured = {}
+    for eps2 in ("0.01", "0.1", "1"):
+        source = reproduced / f"pie-digits-d10-eps{eps2}-seed0"
+        shutil.copytree(source, tmp_path / source.name)
+        measured[f"pie-d10-eps{eps2}"] = json.loads((source / "evaluation.json").read_text())["numbers"]
+    assert judge(measured, quick=False)[0].verdict is Verdict.HOLDS
+
+    from pie_cli.classifier import load_or_train_classifier
+    from pie_cli.data import load_dataset
+    from pie_cli.models import build_model
+
+    dataset = load_dataset("digits", report=lambda line: None)
+    classifier = load_or_train_classifier(reproduced, dataset.train, "digits")
+    run = Run.open(tmp_path / "pie-digits-d10-eps0.01-seed0")
+    run.save_weights(build_model(run.config.model))
+    measured["pie-d10-eps0.01"] = evaluate(run, dataset, classifier, "cpu").numbers
+    assert judge(measured, quick=False)[0].verdict is Verdict.FAILS

@@ -1,0 +1,87 @@
+"""Table 1 and the evaluation: what is trained, what is refused, what the columns mean."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+
+from pie_cli.data import load_dataset
+from pie_cli.errors import UsageError
+from pie_cli.evaluation import PCA, audit
+from pie_cli.launch import run_config, train_command
+from pie_cli.metrics import reconstruction_mse
+from pie_cli.paper import PROFILE_EPOCHS
+from pie_cli.reproduce import sharpness_runs
+from pie_cli.suite import summary
+from tests.conftest import pie
+
+
+def test_no_train_refuses_in_one_line_naming_the_commands(tmp_path: Path) -> None:
+    done = pie("sharpness", "--models", "vae,pie", "--eps2", "0.01", "--no-train", "--dataset", "digits",
+               "--results-dir", tmp_path)  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "pie train --model vae --latent-dim 8 --seed 0 --dataset digits --epochs 1" in done.stderr
+    assert not list(tmp_path.glob("*/*/"))
+
+
+def test_sharpness_trains_what_is_missing(tmp_path: Path) -> None:
+    arguments = ("--dataset", "digits", "--results-dir", tmp_path)
+    done = pie("sharpness", "--models", "vae", "--jobs", 1, *arguments)
+    assert done.returncode == 0, done.stderr
+    assert "training 1 of 1 runs (quick profile)" in done.stdout
+    assert pd.read_csv(tmp_path / "quick" / "table1.csv", index_col=0).index.tolist() == ["true", "VAE"]
+
+
+@pytest.mark.parametrize(
+    ("models", "eps2"), [("pie,gan", "0.01"), ("", "0.01"), ("pie,pie", "0.01"), ("pie", "small"), ("pie", "1,1")]
+)
+def test_bad_lists_are_refused(models: str, eps2: str) -> None:
+    with pytest.raises(UsageError, match=r"--models|--eps2"):
+        sharpness_runs(models, eps2)
+
+
+def test_train_command_trains_exactly_this_run() -> None:
+    """The command that messages name leads to the same configuration."""
+    config = run_config(
+        "pie", 8, {"dataset": "digits", "epochs": 3, "noise": 0.5, "seed": 4}, {"eps2": 0.1, "scale": "additive"}
+    )
+    done = pie(*train_command(config, Path("results")).split()[1:], "--dry-run")
+    assert done.returncode == 0, done.stderr
+    printed = json.loads(done.stdout[: done.stdout.index("\ndevice")])
+    assert printed == config.to_dict()
+
+
+def test_pca_is_the_best_linear_floor() -> None:
+    """Its error is what the discarded principal directions hold."""
+    dataset = load_dataset("digits", report=lambda line: None)
+    model = PCA(dataset, 10)
+    x = dataset.train.images.float() / 255
+    values = torch.linalg.eigvalsh(x.flatten(1).double().T.cov(correction=0))
+    assert reconstruction_mse(x, model.reconstruct(x), clip=False) == pytest.approx(
+        values[:-10].sum().item() / 784, rel=1e-3
+    )
+
+
+def test_audit_changes_one_thing_at_a_time() -> None:
+    images = torch.rand(200, 1, 8, 8) * 1.4 - 0.2
+    values = audit(images)
+    base = values["four neighbours, valid, [0, 1], clipped, mean"]
+    assert values["range [−1, 1]"] == pytest.approx(4 * base, rel=1e-4)
+    assert values["range [0, 255]"] == pytest.approx(255**2 * base, rel=1e-4)
+    assert values["not clipped"] > base
+    assert values["minimum of 100 images"] < base
+
+
+def test_summary_shows_the_spread_of_seeds() -> None:
+    table = summary({"pie-d10": [{"mse": 0.02}, {"mse": 0.03}], "vae-d10": [{"mse": 0.05}]}).set_index("")
+    assert table.loc["MSE from z alone", "pie-d10"] == "0.025 ± 0.007"
+    assert table.loc["MSE from z alone", "vae-d10"] == 0.05
+
+
+def test_profiles_differ() -> None:
+    assert PROFILE_EPOCHS["quick"] < PROFILE_EPOCHS["paper"]
