@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -12,6 +12,34 @@ from rich.console import Console
 from pie_cli import paper
 from pie_cli.errors import PIEError
 from pie_cli.interrupts import raise_on_signals
+from pie_cli.options import (
+    BatchSizeOption,
+    ContractionOption,
+    ConvWidthOption,
+    DataDirOption,
+    DatasetOption,
+    DenseDepthOption,
+    DenseWidthOption,
+    DeviceOption,
+    DryRunOption,
+    EpochsOption,
+    Eps2Option,
+    InitOption,
+    JobsOption,
+    LatentDimOption,
+    LrOption,
+    ModelOption,
+    NoiseOption,
+    OfflineOption,
+    OverwriteOption,
+    ProfileOption,
+    ResultsOption,
+    ResumeOption,
+    RunArgument,
+    ScaleOption,
+    SeedOption,
+    TensorboardOption,
+)
 
 if TYPE_CHECKING:
     from pie_cli.data import Dataset
@@ -27,45 +55,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 out = Console(soft_wrap=True, highlight=False)
-
-TRAINING, MODEL, FILES = "Training", "Model", "Data, files, device"
-
-ModelOption = Annotated[Literal["pie", "vae", "wae"], typer.Option("--model", help="Model.", rich_help_panel=MODEL)]
-Eps2Option = Annotated[
-    float | None,
-    typer.Option(
-        "--eps2",
-        help="ε₀² of PIE: the residuals' [bold]variance[/], for images in [-1, 1]; ε₀ is its square root "
-        "(0.01 means ε₀ = 0.1).",
-        show_default="0.01",
-        rich_help_panel=MODEL,
-    ),
-]
-LatentDimOption = Annotated[int, typer.Option("--latent-dim", help="d, the size of z.", min=1, rich_help_panel=MODEL)]
-SeedOption = Annotated[
-    int, typer.Option("--seed", help="Seed of weights, order and noise.", min=0, rich_help_panel=TRAINING)
-]
-DatasetOption = Annotated[
-    Literal["mnist", "digits"],
-    typer.Option("--dataset", help="mnist, or digits (1,797 of scikit-learn's, no download).", rich_help_panel=FILES),
-]
-DataDirOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--data-dir", help="Folder with MNIST's files, or for them.", show_default="the cache folder",
-        rich_help_panel=FILES,
-    ),
-]  # fmt: skip
-OfflineOption = Annotated[bool, typer.Option("--offline", help="Open no connection.", rich_help_panel=FILES)]
-ResultsOption = Annotated[Path, typer.Option("--results-dir", help="Folder of the runs.", rich_help_panel=FILES)]
-DeviceOption = Annotated[
-    Literal["auto", "cuda", "mps", "cpu"],
-    typer.Option("--device", help="auto takes cuda, then mps, then cpu.", rich_help_panel=FILES),
-]
-RunArgument = Annotated[
-    Path | None,
-    typer.Argument(metavar="[RUN]", help="Run folder; without it, the options choose the run.", show_default=False),
-]
 
 
 def main() -> None:
@@ -101,79 +90,26 @@ def train(
     model: ModelOption = "pie",
     eps2: Eps2Option = None,
     latent_dim: LatentDimOption = paper.LATENT_DIM,
-    epochs: Annotated[int, typer.Option(min=1, help="Passes over the training images.", rich_help_panel=TRAINING)] = (
-        paper.DEFAULT_EPOCHS
-    ),
-    batch_size: Annotated[int, typer.Option(min=1, help="Images in a step.", rich_help_panel=TRAINING)] = 128,
-    lr: Annotated[
-        float | None,
-        typer.Option(
-            help="Peak of the one-cycle learning rate.",
-            show_default=", ".join(f"{rate} for {name}" for name, rate in paper.LEARNING_RATES.items()),
-            rich_help_panel=TRAINING,
-        ),
-    ] = None,
+    epochs: EpochsOption = paper.DEFAULT_EPOCHS,
+    batch_size: BatchSizeOption = 128,
+    lr: LrOption = None,
     seed: SeedOption = 0,
-    scale: Annotated[
-        Literal["contractive", "additive", "affine"] | None,
-        typer.Option(
-            help="How PIE's couplings scale: contractive s = 1 - a + a·sigmoid(t + 2), additive s = 1, or affine, "
-            "free to expand (for the ablation: it learns little).",
-            show_default="contractive",
-            rich_help_panel=MODEL,
-        ),
-    ] = None,
-    contraction: Annotated[
-        float | None,
-        typer.Option(help="a of the contractive scale, in [0, 1].", show_default="0.5", rich_help_panel=MODEL),
-    ] = None,
-    conv_width: Annotated[
-        int | None,
-        typer.Option(min=1, help="Channels of PIE's convolutional s, b, g.", show_default="32", rich_help_panel=MODEL),
-    ] = None,
-    dense_width: Annotated[
-        int | None,
-        typer.Option(min=1, help="Features of PIE's dense s, b, g.", show_default="512", rich_help_panel=MODEL),
-    ] = None,
-    dense_depth: Annotated[
-        int | None,
-        typer.Option(min=1, help="Hidden layers of PIE's dense s, b, g.", show_default="3", rich_help_panel=MODEL),
-    ] = None,
-    noise: Annotated[
-        float | None,
-        typer.Option(
-            help="Variance of the noise on training images, in the units of --eps2.",
-            show_default="--eps2 for PIE, 0 for VAE and WAE",
-            rich_help_panel=TRAINING,
-        ),
-    ] = None,
-    init: Annotated[
-        Literal["pca", "random"] | None,
-        typer.Option(
-            help="Start PIE's rotations from the data's principal axes, or at random.",
-            show_default="pca for PIE",
-            rich_help_panel=TRAINING,
-        ),
-    ] = None,
+    scale: ScaleOption = None,
+    contraction: ContractionOption = None,
+    conv_width: ConvWidthOption = None,
+    dense_width: DenseWidthOption = None,
+    dense_depth: DenseDepthOption = None,
+    noise: NoiseOption = None,
+    init: InitOption = None,
     dataset: DatasetOption = "mnist",
     data_dir: DataDirOption = None,
     offline: OfflineOption = False,
     results_dir: ResultsOption = Path("results"),
     device: DeviceOption = "auto",
-    resume: Annotated[
-        bool,
-        typer.Option("--resume", help="Go on with an interrupted run, or start it.", rich_help_panel=FILES),
-    ] = False,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Train a run anew that exists.", rich_help_panel=FILES)
-    ] = False,
-    tensorboard: Annotated[
-        bool,
-        typer.Option("--tensorboard", help="Also log for TensorBoard (extra: tensorboard).", rich_help_panel=FILES),
-    ] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show the configuration and what would be written; write nothing.")
-    ] = False,
+    resume: ResumeOption = False,
+    overwrite: OverwriteOption = False,
+    tensorboard: TensorboardOption = False,
+    dry_run: DryRunOption = False,
 ) -> None:
     """Train a model; its run folder lies in --results-dir."""
     from pie_cli import launch
@@ -189,11 +125,13 @@ def train(
         out.print(launch.describe(config, results_dir, accelerator))
         return
     run = launch.open_for_training(config, results_dir, resume, overwrite)
-    if run.finished:
+    if run.finished and not overwrite:
         out.print(f"{run.folder} is complete; nothing to do")
         return
+    images = _dataset(run, data_dir, offline)
+    out.print(launch.headline(config, accelerator))
     log = launch.tensorboard_log(run) if tensorboard else None
-    launch.train_run(run, _dataset(run, data_dir, offline), accelerator, TrainingDisplay(out, run.config.name, log))
+    launch.train_run(run, images, accelerator, TrainingDisplay(out, run.config.name, log), overwrite)
 
 
 @app.command()
@@ -298,20 +236,6 @@ def umap(
 
     chosen, accelerator = _run(run, model, eps2, latent_dim, seed, dataset, results_dir, device)
     _show(experiments.draw_umap(chosen, _dataset(chosen, data_dir, offline), accelerator, umap_seed))
-
-
-ProfileOption = Annotated[
-    Literal["quick", "paper"],
-    typer.Option(
-        "--profile",
-        help=f"quick: {paper.PROFILE_EPOCHS['quick']} epoch a run, in a folder quick/ of its own, marked quick; "
-        f"paper: {paper.PROFILE_EPOCHS['paper']} epochs.",
-    ),
-]
-JobsOption = Annotated[
-    int | None,
-    typer.Option("--jobs", min=1, help="Runs trained at a time.", show_default="one a CPU core, or one on a GPU"),
-]
 
 
 @app.command()

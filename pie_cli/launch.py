@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shlex
 from dataclasses import asdict
 from pathlib import Path
@@ -79,23 +80,19 @@ def train_command(config: RunConfig, results_dir: Path) -> str:
 
 
 def open_for_training(config: RunConfig, results_dir: Path, resume: bool, overwrite: bool) -> Run:
-    """Return the run's folder, made if it is missing; what is there is never overwritten unasked.
+    """Return the run to train; nothing is written yet, and what is there is never overwritten unasked.
 
     Raises:
         UsageError: if the run exists and neither `resume` nor `overwrite` is given, or it has another configuration.
     """
     run = Run(results_dir / config.name, config)
-    if overwrite:
-        run.clear()
-    elif run.exists:
+    if run.exists and not overwrite:
         if not resume:
             raise UsageError(
                 f"{run.folder} exists; add --resume to go on with it, --overwrite to train it anew, or choose "
                 "another --results-dir"
             )
         check_configuration(run)
-        return run
-    run.create()
     return run
 
 
@@ -129,6 +126,16 @@ def finished_run(folder: Path) -> Run:
     return run
 
 
+def headline(config: RunConfig, accelerator: str) -> str:
+    """Return what is about to be trained, on one line."""
+    training, parts = config.training, [config.name]
+    if isinstance(config.model, PIEConfig):
+        parts.append(f"ε₀² = {config.model.eps2:g} (ε₀ = {math.sqrt(config.model.eps2):.3g})")
+        parts.append(f"noise variance {training.noise:g}")
+    parts.append(f"{training.epochs} epoch{'s' if training.epochs > 1 else ''} of batches of {training.batch_size}")
+    return ", ".join([*parts, f"learning rate {training.lr:g}, on {accelerator}"])
+
+
 def describe(config: RunConfig, results_dir: Path, accelerator: str) -> str:
     """Return what a training would do and write, for --dry-run."""
     run = Run(results_dir / config.name, config)
@@ -136,11 +143,11 @@ def describe(config: RunConfig, results_dir: Path, accelerator: str) -> str:
     return f"{json.dumps(config.to_dict(), indent=2)}\ndevice: {accelerator}\nwould write:{files}"
 
 
-def train_run(run: Run, dataset: Dataset, accelerator: str, display: Display) -> None:
+def train_run(run: Run, dataset: Dataset, accelerator: str, display: Display, overwrite: bool = False) -> None:
     """Train the run (see `training.train`) and draw its learning curve; a finished run is left as it is."""
-    if run.finished:
+    if run.finished and not overwrite:
         return
-    train(run, dataset, accelerator, display)
+    train(run, dataset, accelerator, display, overwrite)
     history = pd.read_csv(run.folder / "metrics.csv")
     figures.save(figures.learning_curve(history, run.config.label), run.folder / "learning_curve")
 

@@ -112,16 +112,18 @@ class TrainingState:
         self.started = time.monotonic() - metadata["seconds"]
 
 
-def train(run: Run, dataset: Dataset, accelerator: str, display: Display) -> Autoencoder:
+def train(run: Run, dataset: Dataset, accelerator: str, display: Display, overwrite: bool = False) -> Autoencoder:
     """Train the run's model, from its checkpoint where there is one, and write all of the run's files.
 
     Arguments:
-        run: a run folder whose config.json is written.
+        run: what to train, and the folder to write; made if it is missing.
         dataset: trained on its training images; its validation images make each epoch's row of metrics.
         accelerator: as `devices.find_accelerator` returns it.
         display: where progress is shown.
+        overwrite: whether to start anew where the folder holds a run.
 
     Raises:
+        UsageError: if a batch has more images than there are.
         PIEError: if the loss or a gradient is not finite, or a file cannot be read or written; the last good
             checkpoint stays.
         Interrupted: on Ctrl-C or SIGTERM, after the current step, with a checkpoint written.
@@ -131,6 +133,10 @@ def train(run: Run, dataset: Dataset, accelerator: str, display: Display) -> Aut
     if steps_per_epoch == 0:
         raise UsageError(f"--batch-size {config.batch_size} exceeds the {len(dataset.train)} training images")
     steps = config.epochs * steps_per_epoch
+    if overwrite:
+        run.clear()
+    if not run.exists:
+        run.create()
 
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # CUDA's condition for deterministic products
     torch.use_deterministic_algorithms(True, warn_only=True)

@@ -131,23 +131,24 @@ def test_overwrite_gives_the_same_weights_again(
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
 
 
-def test_ctrl_c_and_resume(results: Path, tmp_path: Path) -> None:
+def test_ctrl_c_and_resume(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-C: one line that says how to go on, exit code 130, nothing half-written; --resume ends bit-identical."""
-    arguments = ["train", *map(str, SMALL), "--epochs", "2", "--results-dir", str(tmp_path), "--resume"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "pie_cli", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    while not (tmp_path / NAME / "metrics.csv").exists() and process.poll() is None:
+    stopped, whole = tmp_path / "stopped", tmp_path / "whole"
+    train = f"train {' '.join(map(str, SMALL))} --epochs 6 --resume --results-dir"
+    command = [sys.executable, "-m", "pie_cli", *f"{train} {stopped}".split()]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while not (stopped / NAME / "metrics.csv").exists() and process.poll() is None:
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
     assert errors.startswith("error: stopped")
     assert errors.count("\n") == 1
-    assert not [path for path in (tmp_path / NAME).iterdir() if path.name.startswith(".")]
-    done = pie(*arguments)
-    assert done.returncode == 0, done.stderr
-    weights = [load_tensors(folder / NAME / "weights.safetensors")[0] for folder in (results, tmp_path)]
+    assert not [path for path in (stopped / NAME).iterdir() if path.name.startswith(".")]
+    for folder in (stopped, whole):
+        code, _, errors = call(f"{train} {folder}", capsys, monkeypatch)
+        assert code == 0, errors
+    weights = [load_tensors(folder / NAME / "weights.safetensors")[0] for folder in (stopped, whole)]
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
 
 
@@ -224,6 +225,7 @@ def test_bad_usage_is_one_clear_line(
     assert message in errors
     assert errors.startswith("error: ")
     assert errors.count("\n") == 1
+    assert not (tmp_path / "results").exists()
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has CUDA")

@@ -33,9 +33,7 @@ def digits() -> Dataset:
 def small_run(folder: Path, model: str = "pie", **training: object) -> Run:
     """Return a fresh run of a small model, three epochs of ten steps unless told otherwise."""
     values = {"dataset": "digits", "epochs": 3, "batch_size": 128, **training}
-    run = Run(folder, run_config(model, 4, values, SMALL if model == "pie" else {}))
-    run.create()
-    return run
+    return Run(folder, run_config(model, 4, values, SMALL if model == "pie" else {}))
 
 
 class Stopping(TrainingDisplay):

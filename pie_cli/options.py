@@ -1,0 +1,127 @@
+"""The options of the command line: those that several commands share, and those of training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from pie_cli import paper
+
+TRAINING, MODEL, FILES = "Training", "Model", "Data, files, device"
+
+ModelOption = Annotated[Literal["pie", "vae", "wae"], typer.Option("--model", help="Model.", rich_help_panel=MODEL)]
+Eps2Option = Annotated[
+    float | None,
+    typer.Option(
+        "--eps2",
+        help="ε₀² of PIE: the residuals' [bold]variance[/], for images in [-1, 1]; ε₀ is its square root "
+        "(0.01 means ε₀ = 0.1).",
+        show_default="0.01",
+        rich_help_panel=MODEL,
+    ),
+]
+LatentDimOption = Annotated[int, typer.Option("--latent-dim", help="d, the size of z.", min=1, rich_help_panel=MODEL)]
+SeedOption = Annotated[
+    int, typer.Option("--seed", help="Seed of weights, order and noise.", min=0, rich_help_panel=TRAINING)
+]
+DatasetOption = Annotated[
+    Literal["mnist", "digits"],
+    typer.Option("--dataset", help="mnist, or digits (1,797 of scikit-learn's, no download).", rich_help_panel=FILES),
+]
+DataDirOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--data-dir", help="Folder with MNIST's files, or for them.", show_default="the cache folder",
+        rich_help_panel=FILES,
+    ),
+]  # fmt: skip
+OfflineOption = Annotated[bool, typer.Option("--offline", help="Open no connection.", rich_help_panel=FILES)]
+ResultsOption = Annotated[Path, typer.Option("--results-dir", help="Folder of the runs.", rich_help_panel=FILES)]
+DeviceOption = Annotated[
+    Literal["auto", "cuda", "mps", "cpu"],
+    typer.Option("--device", help="auto takes cuda, then mps, then cpu.", rich_help_panel=FILES),
+]
+RunArgument = Annotated[
+    Path | None,
+    typer.Argument(metavar="[RUN]", help="Run folder; without it, the options choose the run.", show_default=False),
+]
+ProfileOption = Annotated[
+    Literal["quick", "paper"],
+    typer.Option(
+        "--profile",
+        help=f"quick: {paper.PROFILE_EPOCHS['quick']} epoch a run, in a folder quick/ of its own, marked quick; "
+        f"paper: {paper.PROFILE_EPOCHS['paper']} epochs.",
+    ),
+]
+JobsOption = Annotated[
+    int | None,
+    typer.Option("--jobs", min=1, help="Runs trained at a time.", show_default="one a CPU core, or one on a GPU"),
+]
+
+EpochsOption = Annotated[int, typer.Option(min=1, help="Passes over the training images.", rich_help_panel=TRAINING)]
+BatchSizeOption = Annotated[int, typer.Option(min=1, help="Images in a step.", rich_help_panel=TRAINING)]
+LrOption = Annotated[
+    float | None,
+    typer.Option(
+        help="Peak of the one-cycle learning rate.",
+        show_default=", ".join(f"{rate} for {name}" for name, rate in paper.LEARNING_RATES.items()),
+        rich_help_panel=TRAINING,
+    ),
+]
+ScaleOption = Annotated[
+    Literal["contractive", "additive", "affine"] | None,
+    typer.Option(
+        help="How PIE's couplings scale: contractive s = 1 - a + a·sigmoid(t + 2), additive s = 1, or affine, "
+        "free to expand (for the ablation: it learns little).",
+        show_default="contractive",
+        rich_help_panel=MODEL,
+    ),
+]
+ContractionOption = Annotated[
+    float | None,
+    typer.Option(help="a of the contractive scale, in [0, 1].", show_default="0.5", rich_help_panel=MODEL),
+]
+ConvWidthOption = Annotated[
+    int | None,
+    typer.Option(min=1, help="Channels of PIE's convolutional s, b, g.", show_default="32", rich_help_panel=MODEL),
+]
+DenseWidthOption = Annotated[
+    int | None,
+    typer.Option(min=1, help="Features of PIE's dense s, b, g.", show_default="512", rich_help_panel=MODEL),
+]
+DenseDepthOption = Annotated[
+    int | None,
+    typer.Option(min=1, help="Hidden layers of PIE's dense s, b, g.", show_default="3", rich_help_panel=MODEL),
+]
+NoiseOption = Annotated[
+    float | None,
+    typer.Option(
+        help="Variance of the noise on training images, in the units of --eps2.",
+        show_default="--eps2 for PIE, 0 for VAE and WAE",
+        rich_help_panel=TRAINING,
+    ),
+]
+InitOption = Annotated[
+    Literal["pca", "random"] | None,
+    typer.Option(
+        help="Start PIE's rotations from the data's principal axes, or at random.",
+        show_default="pca for PIE",
+        rich_help_panel=TRAINING,
+    ),
+]
+ResumeOption = Annotated[
+    bool,
+    typer.Option("--resume", help="Go on with an interrupted run, or start it.", rich_help_panel=FILES),
+]
+OverwriteOption = Annotated[
+    bool, typer.Option("--overwrite", help="Train a run anew that exists.", rich_help_panel=FILES)
+]
+TensorboardOption = Annotated[
+    bool,
+    typer.Option("--tensorboard", help="Also log for TensorBoard (extra: tensorboard).", rich_help_panel=FILES),
+]
+DryRunOption = Annotated[
+    bool, typer.Option("--dry-run", help="Show the configuration and what would be written; write nothing.")
+]
