@@ -141,10 +141,10 @@ def figure_7(columns: Sequence[Mapping[str, Array]], labels: NDArray[np.int64], 
         titles: of the columns.
     """
     rows = {
-        "reconstructions": "(a) test images above their\nreconstructions from z alone",
+        "reconstructions": "(a) test images above\nreconstructions",
         "samples": "(b) samples at N(0, 1)",
         "narrow": "(c) samples at N(0, 0.5)",
-        "interpolations": "(d) linear interpolation\nbetween two test images",
+        "interpolations": "(d) linear interpolation",
     }
     figure = Figure(figsize=(3.4 * len(columns) + 0.6, 9.0), layout="constrained")
     axes = figure.subplots(5, len(columns), squeeze=False, height_ratios=(1, 1, 1, 1, 2.2))

@@ -50,8 +50,8 @@ def results_page(
     parts = ["# Results: the paper beside the measurement", ""]
     if quick:
         parts += [
-            f"> **Quick profile: {facts['epochs of a training']} epoch(s) a run instead of {DEFAULT_EPOCHS}.** A first "
-            "look, not a reproduction; no verdict compares these numbers with the paper's.",
+            f"> **Quick profile: trained for {facts['epochs of a training']} instead of {DEFAULT_EPOCHS} epochs.** A "
+            "first look, not a reproduction; no verdict compares these numbers with the paper's.",
             "",
         ]
     parts += [f"- {name}: {value}" for name, value in facts.items()]
