@@ -34,7 +34,7 @@ class BaselineConfig:
 
     image_shape: tuple[int, int, int] = (1, 28, 28)
     latent_dim: int = 10
-    width: int = 32
+    width: int = 48
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "image_shape", tuple(self.image_shape))

@@ -64,7 +64,8 @@ def main() -> None:
         sys.exit(app(standalone_mode=False) or 0)
     except (PIEError, typer.TyperException) as error:
         message = error.format_message() if isinstance(error, typer.TyperException) else str(error)
-        print(f"error: {message}", file=sys.stderr)
+        if message:  # none where Typer has shown the help instead
+            print(f"error: {message}", file=sys.stderr)
         sys.exit(error.exit_code)
 
 
