@@ -36,7 +36,7 @@ from pie_cli.pie import PIE
 from pie_cli.report import results_page
 from pie_cli.runs import Run, RunConfig
 from pie_cli.suite import Suite, by_family, family, means, summary
-from pie_cli.tables import terminal, write_table
+from pie_cli.tables import print_table, write_table
 
 
 def reproduce(suite: Suite, seeds: int) -> list[Judgement]:
@@ -104,8 +104,8 @@ def print_table_1(suite: Suite, wanted: list[tuple[str, float | None]], train: b
     configs = [suite.config(model, SHARPNESS_LATENT_DIM, 0, eps2) for model, eps2 in wanted]
     tables = write_table_1(suite, configs, suite.evaluations(configs, train))
     title = f"Table 1: sharpness of samples, d = {SHARPNESS_LATENT_DIM}{' (quick runs)' if suite.quick else ''}"
-    suite.console.print(terminal(tables["table1"], title, 3))
-    suite.console.print(terminal(tables["audit"], "The same images under every convention in use", 3))
+    print_table(suite.console, tables["table1"], title, 3)
+    print_table(suite.console, tables["audit"], "The same images under every convention in use", 3)
     suite.console.print(f"wrote table1 and table1_audit into {suite.place.results_dir}")
 
 
@@ -130,7 +130,7 @@ def print_evaluation(suite: Suite, folders: list[Path]) -> None:
     table = summary(numbers)
     raw = pd.DataFrame({"run": name, **values[0]} for name, values in numbers.items())
     files = write_table(table, suite.place.results_dir / "evaluation", suite.origin(runs), raw=raw)
-    suite.console.print(terminal(table, f"{suite.dataset_name}, test set"))
+    print_table(suite.console, table, f"{suite.dataset_name}, test set")
     for path in files:
         suite.console.print(f"wrote {path}")
 

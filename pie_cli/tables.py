@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pandas as pd
+from rich.console import Console
 from rich.table import Table
 
 from pie_cli.files import write_text
@@ -42,14 +43,15 @@ def markdown(frame: pd.DataFrame, digits: int = 4) -> str:
     return str(text.to_markdown(index=False, colalign=align, disable_numparse=True))
 
 
-def terminal(frame: pd.DataFrame, title: str, digits: int = 4) -> Table:
-    """Return `frame` for rich to print, rounded."""
+def print_table(console: Console, frame: pd.DataFrame, title: str, digits: int = 4) -> None:
+    """Print `frame`, rounded; in a narrow terminal its lines are longer than a row, since a cut number is none."""
     table = Table(title=title, title_justify="left")
     for index, column in enumerate(frame.columns):
-        table.add_column(str(column), justify="left" if index == 0 else "right")
+        table.add_column(str(column), justify="left" if index == 0 else "right", no_wrap=True)
     for row in rounded(frame, digits).itertuples(index=False):
         table.add_row(*row)
-    return table
+    needed = console.measure(table, options=console.options.update(max_width=1000)).maximum
+    Console(file=console.file, width=max(needed, console.width)).print(table)
 
 
 def rounded(frame: pd.DataFrame, digits: int) -> pd.DataFrame:

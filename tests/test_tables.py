@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import torch
+from rich.console import Console
 
 from pie_cli.data import load_dataset
 from pie_cli.errors import UsageError
@@ -17,6 +19,7 @@ from pie_cli.metrics import reconstruction_mse
 from pie_cli.paper import PROFILE_EPOCHS
 from pie_cli.reproduce import sharpness_runs
 from pie_cli.suite import summary
+from pie_cli.tables import print_table
 from tests.conftest import pie
 
 
@@ -81,6 +84,15 @@ def test_summary_shows_the_spread_of_seeds() -> None:
     table = summary({"pie-d10": [{"mse": 0.02}, {"mse": 0.03}], "vae-d10": [{"mse": 0.05}]}).set_index("")
     assert table.loc["MSE from z alone", "pie-d10"] == "0.025 ± 0.007"
     assert table.loc["MSE from z alone", "vae-d10"] == 0.05
+
+
+def test_a_narrow_terminal_cuts_no_number() -> None:
+    text = io.StringIO()
+    frame = pd.DataFrame({"": ["row"], **{f"a long name {i}": [0.123456 + i] for i in range(12)}})
+    print_table(Console(file=text, width=40), frame, "title")
+    assert "…" not in text.getvalue()
+    assert "0.1235" in text.getvalue()
+    assert "11.12" in text.getvalue()
 
 
 def test_profiles_differ() -> None:
