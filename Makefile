@@ -3,6 +3,7 @@
 # make test        from nothing to the whole test suite, with lint and type check
 PYTHON ?= python3
 BIN := .venv/bin
+START := $(shell date +%s)
 
 .PHONY: install reproduce test lint
 
@@ -24,3 +25,4 @@ test: lint
 
 reproduce: install
 	$(BIN)/pie reproduce --profile quick
+	@seconds=$$(( $$(date +%s) - $(START) )); echo "took $$((seconds / 60)) min $$((seconds % 60)) s"
