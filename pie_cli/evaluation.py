@@ -73,8 +73,6 @@ class Evaluation:
     """What was measured of one run.
 
     Arguments:
-        label: what tables call the run.
-        quick: whether its training was shorter than a full one.
         numbers: every figure of merit by name.
         audit: mean sharpness of the samples under each convention in use.
         sharpness: of each sample, shape (N,).
@@ -82,8 +80,6 @@ class Evaluation:
         plane: UMAP of the test images' codes, (N, 2).
     """
 
-    label: str
-    quick: bool
     numbers: dict[str, float]
     audit: dict[str, float]
     sharpness: NDArray[np.float32]
@@ -111,7 +107,7 @@ def evaluate(run: Run, dataset: Dataset, classifier: Classifier, device: str) ->
     with np.load(run.folder / "evaluation.npz", allow_pickle=False) as kept:
         parts = [kept[name] for name in ("sharpness", "strip", "plane")]
     numbers = {name: math.nan if value is None else value for name, value in stored["numbers"].items()}
-    return Evaluation(run.config.label, run.config.quick, numbers, stored["audit"], *parts)
+    return Evaluation(numbers, stored["audit"], *parts)
 
 
 def _key(run: Run, dataset: Dataset) -> str:
