@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pie_cli.recompute import forward_without_activations
+
 
 class Bijection(nn.Module, ABC):
     """An invertible map y = f(x) with a tractable log|det ∂f/∂x|."""
@@ -25,6 +27,14 @@ class Bijection(nn.Module, ABC):
     @abstractmethod
     def inverse(self, y: Tensor) -> Tensor:
         """Return f⁻¹(y), exact to float precision."""
+
+
+def _full_precision(x: Tensor) -> torch.autocast:
+    """Under autocast only the networks of s, b and g leave float32: what is inverted, or enters the likelihood, stays.
+
+    Autocast touches nothing but products and convolutions, so that rotations are the only bijections to need this.
+    """
+    return torch.autocast(x.device.type, enabled=False)
 
 
 class VolumePreserving(Bijection):
@@ -51,8 +61,11 @@ class Composition(Bijection):
     def __init__(self, *bijections: Bijection) -> None:
         super().__init__()
         self.bijections = nn.ModuleList(bijections)  # type: ignore[assignment]  # ModuleList is not generic
+        self.recompute = False  # True: keep no activations for the backward pass, see `recompute`
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        if self.recompute and torch.is_grad_enabled():
+            return forward_without_activations(self.bijections, x)
         log_det = x.new_zeros(len(x))
         for bijection in self.bijections:
             x, term = bijection(x)
@@ -145,7 +158,7 @@ class AffineCoupling(Bijection):
         self.scale = scale
 
     def _s_b(self, net: nn.Module, condition: Tensor) -> tuple[Tensor, Tensor]:
-        t, b = net(condition).tensor_split(2, dim=1)
+        t, b = net(condition).to(condition.dtype).tensor_split(2, dim=1)
         return self.scale(t), b
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -186,11 +199,16 @@ class Householder(VolumePreserving):
         self.register_buffer("start", torch.eye(features))
 
     def reflections(self) -> Tensor:
-        """Return H(v_K)…H(v_1), shape (n, n)."""
-        product = torch.eye(self.vectors.shape[1], dtype=self.vectors.dtype, device=self.vectors.device)
-        for v in self.vectors:
-            product = product - torch.outer(2 / v.dot(v) * v, v @ product)
-        return product
+        """Return H(v_K)…H(v_1), shape (n, n).
+
+        In compact form it is I − Vᵀ(L + ½D)⁻¹V, where the v_k are V's rows and L + D is the lower triangle of VVᵀ: a
+        few small products instead of K of size (n, n).
+        """
+        v = self.vectors
+        gram = v @ v.T
+        triangle = gram.tril(-1) + 0.5 * gram.diagonal().diag()
+        identity = torch.eye(v.shape[1], dtype=v.dtype, device=v.device)
+        return identity - v.T @ torch.linalg.solve_triangular(triangle, v, upper=False)
 
     def matrix(self) -> Tensor:
         """Return the whole orthogonal matrix, shape (n, n)."""
@@ -209,10 +227,12 @@ class Householder(VolumePreserving):
         """Multiply the features of x by `matrix`."""
 
     def map(self, x: Tensor) -> Tensor:
-        return self.apply_matrix(self.matrix(), x)
+        with _full_precision(x):
+            return self.apply_matrix(self.matrix(), x)
 
     def inverse(self, y: Tensor) -> Tensor:
-        return self.apply_matrix(self.matrix().T, y)
+        with _full_precision(y):
+            return self.apply_matrix(self.matrix().T, y)
 
 
 class HouseholderLinear(Householder):
@@ -249,13 +269,13 @@ class Split(VolumePreserving):
         if self.g is None:
             return x
         z, r = self.halves(x)
-        return torch.cat([z, r - self.g(z)], dim=1)
+        return torch.cat([z, r - self.g(z).to(r.dtype)], dim=1)
 
     def inverse(self, y: Tensor) -> Tensor:
         if self.g is None:
             return y
         z, residual = self.halves(y)
-        return torch.cat([z, residual + self.g(z)], dim=1)
+        return torch.cat([z, residual + self.g(z).to(residual.dtype)], dim=1)
 
     def halves(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return the features z that go on and the rest."""

@@ -19,7 +19,11 @@ def conv_network(inputs: int, outputs: int, width: int) -> nn.Module:
     assert last.bias is not None
     nn.init.zeros_(last.bias)
     return nn.Sequential(
-        nn.Conv2d(inputs, width, 3, padding=1), nn.ReLU(), nn.Conv2d(width, width, 1), nn.ReLU(), last
+        nn.Conv2d(inputs, width, 3, padding=1),
+        nn.ReLU(inplace=True),
+        nn.Conv2d(width, width, 1),
+        nn.ReLU(inplace=True),
+        last,
     ).to(memory_format=torch.channels_last)
 
 
@@ -28,9 +32,9 @@ def dense_network(inputs: int, outputs: int, width: int, depth: int) -> nn.Modul
     with warnings.catch_warnings():
         # Half of a single feature is no feature: such a network has only its biases.
         warnings.filterwarnings("ignore", "Initializing zero-element tensors")
-        layers: list[nn.Module] = [nn.Linear(inputs, width), nn.ReLU()]
+        layers: list[nn.Module] = [nn.Linear(inputs, width), nn.ReLU(inplace=True)]
         for _ in range(depth - 1):
-            layers += [nn.Linear(width, width), nn.ReLU()]
+            layers += [nn.Linear(width, width), nn.ReLU(inplace=True)]
         last = nn.Linear(width, outputs)
     nn.init.zeros_(last.weight)
     nn.init.zeros_(last.bias)
