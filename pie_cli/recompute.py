@@ -47,7 +47,7 @@ class _Chain(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad_y: Tensor, grad_log_det: Tensor) -> Any:  # type: ignore[override]
         (y,) = ctx.saved_tensors
-        parameter_grads: list[Tensor | None] = []
+        parameter_grads: list[Tensor] = []
         # The networks must compute as they did forward, or the inverse would be another function's.
         with torch.autocast(y.device.type, **ctx.autocast):
             for bijection in reversed(ctx.chain):
