@@ -45,7 +45,7 @@ class _Chain(torch.autograd.Function):
         return x, log_det
 
     @staticmethod
-    def backward(ctx: Any, grad_y: Tensor, grad_log_det: Tensor) -> Any:  # type: ignore[override]
+    def backward(ctx: Any, grad_y: Tensor, grad_log_det: Tensor) -> Any:
         (y,) = ctx.saved_tensors
         parameter_grads: list[Tensor] = []
         # The networks must compute as they did forward, or the inverse would be another function's.
