@@ -21,6 +21,7 @@ from pie_cli.options import (
     DenseDepthOption,
     DenseWidthOption,
     DeviceOption,
+    DevicesOption,
     DryRunOption,
     EpochsOption,
     Eps2Option,
@@ -30,8 +31,10 @@ from pie_cli.options import (
     LrOption,
     ModelOption,
     NoiseOption,
+    NumNodesOption,
     OfflineOption,
     OverwriteOption,
+    PrecisionOption,
     ProfileOption,
     ResultsOption,
     ResumeOption,
@@ -102,11 +105,14 @@ def train(
     dense_depth: DenseDepthOption = None,
     noise: NoiseOption = None,
     init: InitOption = None,
+    precision: PrecisionOption = "32-true",
     dataset: DatasetOption = "mnist",
     data_dir: DataDirOption = None,
     offline: OfflineOption = False,
     results_dir: ResultsOption = Path("results"),
     device: DeviceOption = "auto",
+    devices: DevicesOption = None,
+    num_nodes: NumNodesOption = None,
     resume: ResumeOption = False,
     overwrite: OverwriteOption = False,
     tensorboard: TensorboardOption = False,
@@ -114,25 +120,29 @@ def train(
 ) -> None:
     """Train a model; its run folder lies in --results-dir."""
     from pie_cli import launch
-    from pie_cli.devices import find_accelerator
+    from pie_cli.devices import find_accelerator, is_main_process
+    from pie_cli.distributed import describe_place, plan_processes
     from pie_cli.progress import TrainingDisplay
 
+    out.quiet = not is_main_process()
     training = {"epochs": epochs, "batch_size": batch_size, "lr": lr, "seed": seed, "noise": noise, "init": init}
     pie = {"eps2": eps2, "scale": scale, "contraction": contraction}
     pie |= {"conv_width": conv_width, "dense_width": dense_width, "dense_depth": dense_depth}
-    config = launch.run_config(model, latent_dim, {**training, "dataset": dataset}, pie)
+    config = launch.run_config(model, latent_dim, {**training, "dataset": dataset, "precision": precision}, pie)
     accelerator = find_accelerator(device)
+    processes = plan_processes(config, accelerator, devices, num_nodes)
+    place = describe_place(accelerator, *processes)
     if dry_run:
-        out.print(launch.describe(config, results_dir, accelerator))
+        out.print(launch.describe(config, results_dir, place))
         return
     run = launch.open_for_training(config, results_dir, resume, overwrite)
     if run.finished and not overwrite:
         out.print(f"{run.folder} is complete; nothing to do")
         return
     images = _dataset(run, data_dir, offline)
-    out.print(launch.headline(config, accelerator))
+    out.print(launch.headline(config, place))
     log = launch.tensorboard_log(run) if tensorboard else None
-    launch.train_run(run, images, accelerator, TrainingDisplay(out, run.config.name, log), overwrite)
+    launch.train_run(run, images, accelerator, TrainingDisplay(out, run.config.name, log), overwrite, *processes)
 
 
 @app.command()

@@ -8,19 +8,23 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from pie_cli.devices import is_main_process
 from pie_cli.errors import Interrupted
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def raise_on_signals() -> None:
-    """From now on, a signal raises `Interrupted` wherever the program is."""
+    """From now on, a signal raises `Interrupted` wherever the program is.
+
+    Of several processes of one training, the others ignore signals until they train: they end with the first.
+    """
 
     def handle(signum: int, frame: FrameType | None) -> None:
         raise Interrupted(signum, "stopped; files written so far are whole")
 
     for signum in _SIGNALS:
-        signal.signal(signum, handle)
+        signal.signal(signum, handle if is_main_process() else signal.SIG_IGN)
 
 
 @contextmanager

@@ -13,6 +13,8 @@ import pandas as pd
 
 from pie_cli import figures
 from pie_cli.data import Dataset
+from pie_cli.devices import is_main_process
+from pie_cli.distributed import ending_together
 from pie_cli.errors import PIEError, UsageError
 from pie_cli.models import CONFIGS, model_name
 from pie_cli.paper import IMAGE_SHAPE, LEARNING_RATES
@@ -69,7 +71,7 @@ def train_command(config: RunConfig, results_dir: Path) -> str:
     parts = ["pie", "train", *(["--eps2", f"{pie.eps2:g}"] if pie else ["--model", name])]
     parts += ["--latent-dim", str(config.model.latent_dim), "--seed", str(training.seed)]
     plain = run_config(name, config.model.latent_dim, {}, {"eps2": pie.eps2} if pie else {})
-    fields = ("dataset", "epochs", "batch_size", "lr", "noise", "init", "scale", "contraction")
+    fields = ("dataset", "epochs", "batch_size", "lr", "noise", "init", "precision", "scale", "contraction")
     given, default = ({**asdict(c.model), **asdict(c.training)} for c in (config, plain))
     for field in (*fields, "conv_width", "dense_width", "dense_depth"):
         if given.get(field) != default.get(field):
@@ -126,34 +128,50 @@ def finished_run(folder: Path) -> Run:
     return run
 
 
-def headline(config: RunConfig, accelerator: str) -> str:
-    """Return what is about to be trained, on one line."""
+def headline(config: RunConfig, place: str) -> str:
+    """Return what is about to be trained, on one line; `place` is from `distributed.describe_place`."""
     training, parts = config.training, [config.name]
     if isinstance(config.model, PIEConfig):
         parts.append(f"ε₀² = {config.model.eps2:g} (ε₀ = {math.sqrt(config.model.eps2):.3g})")
         parts.append(f"noise variance {training.noise:g}")
     parts.append(f"{training.epochs} epoch{'s' if training.epochs > 1 else ''} of batches of {training.batch_size}")
-    return ", ".join([*parts, f"learning rate {training.lr:g}, on {accelerator}"])
+    return ", ".join([*parts, f"learning rate {training.lr:g}, {training.precision}, on {place}"])
 
 
-def describe(config: RunConfig, results_dir: Path, accelerator: str) -> str:
+def describe(config: RunConfig, results_dir: Path, place: str) -> str:
     """Return what a training would do and write, for --dry-run."""
     run = Run(results_dir / config.name, config)
     files = "".join(f"\n  {path}" for path in run.files)
-    return f"{json.dumps(config.to_dict(), indent=2)}\ndevice: {accelerator}\nwould write:{files}"
+    return f"{json.dumps(config.to_dict(), indent=2)}\ndevice: {place}\nwould write:{files}"
 
 
-def train_run(run: Run, dataset: Dataset, accelerator: str, display: Display, overwrite: bool = False) -> None:
+def train_run(
+    run: Run,
+    dataset: Dataset,
+    accelerator: str,
+    display: Display,
+    overwrite: bool = False,
+    devices: int = 1,
+    num_nodes: int = 1,
+) -> None:
     """Train the run (see `training.train`) and draw its learning curve; a finished run is left as it is."""
     if run.finished and not overwrite:
         return
-    train(run, dataset, accelerator, display, overwrite)
-    history = pd.read_csv(run.folder / "metrics.csv")
-    figures.save(figures.learning_curve(history, run.config.label), run.folder / "learning_curve")
+    with ending_together():
+        train(run, dataset, accelerator, display, overwrite, devices, num_nodes)
+    if is_main_process():
+        history = pd.read_csv(run.folder / "metrics.csv")
+        figures.save(figures.learning_curve(history, run.config.label), run.folder / "learning_curve")
 
 
-def tensorboard_log(run: Run) -> SummaryWriter:
-    """Return a writer of TensorBoard's files in the run folder. Raises UsageError where the extra is missing."""
+def tensorboard_log(run: Run) -> SummaryWriter | None:
+    """Return a writer of TensorBoard's files in the run folder, for the one process that writes.
+
+    Raises:
+        UsageError: where the extra is missing.
+    """
+    if not is_main_process():
+        return None
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:

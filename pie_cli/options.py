@@ -43,6 +43,23 @@ DeviceOption = Annotated[
     Literal["auto", "cuda", "mps", "cpu"],
     typer.Option("--device", help="auto takes cuda, then mps, then cpu.", rich_help_panel=FILES),
 ]
+DevicesOption = Annotated[
+    int | None,
+    typer.Option(
+        "--devices",
+        help="Processes on each node, one a GPU; --batch-size is divided among all.",
+        min=1,
+        show_default="1, or as torchrun or srun started them",
+        rich_help_panel=FILES,
+    ),
+]
+NumNodesOption = Annotated[
+    int | None,
+    typer.Option(
+        "--num-nodes", help="Machines, each running this command.", min=1,
+        show_default="1, or as torchrun or srun started them", rich_help_panel=FILES,
+    ),
+]  # fmt: skip
 RunArgument = Annotated[
     Path | None,
     typer.Argument(metavar="[RUN]", help="Run folder; without it, the options choose the run.", show_default=False),
@@ -61,7 +78,9 @@ JobsOption = Annotated[
 ]
 
 EpochsOption = Annotated[int, typer.Option(min=1, help="Passes over the training images.", rich_help_panel=TRAINING)]
-BatchSizeOption = Annotated[int, typer.Option(min=1, help="Images in a step.", rich_help_panel=TRAINING)]
+BatchSizeOption = Annotated[
+    int, typer.Option(min=1, help="Images in a step, of all devices.", rich_help_panel=TRAINING)
+]
 LrOption = Annotated[
     float | None,
     typer.Option(
@@ -69,6 +88,10 @@ LrOption = Annotated[
         show_default=", ".join(f"{rate} for {name}" for name, rate in paper.LEARNING_RATES.items()),
         rich_help_panel=TRAINING,
     ),
+]
+PrecisionOption = Annotated[
+    Literal["32-true", "bf16-mixed"],
+    typer.Option(help="float32, or with the networks in bfloat16.", rich_help_panel=TRAINING),
 ]
 ScaleOption = Annotated[
     Literal["contractive", "additive", "affine"] | None,

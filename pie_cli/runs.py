@@ -29,6 +29,7 @@ from pie_cli.tensorfiles import load_tensors, save_tensors
 FORMAT = 1  # of the run folder; a folder of a newer format is refused, not misread
 
 Init = Literal["pca", "random"]
+Precision = Literal["32-true", "bf16-mixed"]
 
 
 @dataclass(frozen=True)
@@ -38,13 +39,15 @@ class TrainingConfig:
     Arguments:
         dataset: name of the image set.
         epochs: passes over the training images.
-        batch_size: images in a step.
+        batch_size: images in a step, in all processes together.
         lr: peak learning rate of the one-cycle schedule.
         seed: of the weights, the order of the images and all noise.
         noise: variance of the Gaussian noise on the training images, in units of images scaled to [−1, 1].
         dequantise: whether uniform noise of one grey level is added, so that a density exists.
         init: start from the data's principal axes ("pca", for a PIE) or at random.
         grad_clip: bound on the gradient's norm.
+        precision: float32 throughout ("32-true"), or the networks in bfloat16 under autocast ("bf16-mixed");
+            validation, as everything after training, is in float32.
 
     Raises:
         ValueError: naming the field that is wrong.
@@ -59,6 +62,7 @@ class TrainingConfig:
     dequantise: bool = False
     init: Init = "random"
     grad_clip: float = 1.0
+    precision: Precision = "32-true"
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size"):
@@ -71,8 +75,9 @@ class TrainingConfig:
             raise ValueError(f"noise is a variance and must be finite and not negative, got {self.noise}")
         if not 0 <= self.seed < 2**31:
             raise ValueError(f"seed must lie between 0 and 2147483647, got {self.seed}")
-        if self.init not in get_args(Init):
-            raise ValueError(f"init must be one of {', '.join(get_args(Init))}, got {self.init!r}")
+        for name, choices in (("init", get_args(Init)), ("precision", get_args(Precision))):
+            if getattr(self, name) not in choices:
+                raise ValueError(f"{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}")
 
 
 @dataclass(frozen=True)
@@ -121,7 +126,15 @@ class RunConfig:
         model = dict(value["model"])
         kind = CONFIGS[model.pop("name")]
         model.pop("eps0", None)
-        return cls(_build(kind, model), _build(TrainingConfig, value["training"]))
+        training = {"precision": "32-true", **value["training"]}  # what runs had before they could choose
+        return cls(_build(kind, model), _build(TrainingConfig, training))
+
+    def matches(self, value: dict[str, Any]) -> bool:
+        """Return whether a file's `value` describes this configuration, be it of an older program."""
+        try:
+            return RunConfig.from_dict(value) == self
+        except (ValueError, KeyError, TypeError):
+            return False
 
     def differences(self, other: RunConfig) -> list[str]:
         """Return the fields that differ, as "lr: 0.001, now 0.002"."""
@@ -220,7 +233,7 @@ class Run:
         if not self.finished:
             raise PIEError(f"{self.folder} has no weights yet: its training has not finished; go on with --resume")
         tensors, metadata = load_tensors(self.weights)
-        if metadata != self.config.to_dict():
+        if not self.config.matches(metadata):
             raise PIEError(f"{self.weights} belongs to another configuration than {self.folder / 'config.json'}")
         model = build_model(self.config.model)
         restore_model(model, tensors, self.weights)

@@ -9,13 +9,13 @@ from typing import Any
 
 import pandas as pd
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor
 from torch.optim import Adam
 from torch.optim.lr_scheduler import OneCycleLR
 
 from pie_cli.autoencoder import Autoencoder
 from pie_cli.data import Dataset, ImageSet
+from pie_cli.distributed import agreed_signal, mean_over_ranks, start_processes
 from pie_cli.errors import Interrupted, PIEError, UsageError
 from pie_cli.files import write_json, write_text
 from pie_cli.interrupts import deferred_signals
@@ -82,10 +82,9 @@ class TrainingState:
         }
         save_tensors(run.checkpoint, tensors, metadata)
 
-    def restore(self, run: Run) -> None:
-        """Become what `save` wrote. Raises PIEError if the checkpoint is damaged or another run's."""
-        tensors, metadata = load_tensors(run.checkpoint)
-        if metadata["config"] != run.config.to_dict():
+    def restore(self, run: Run, tensors: dict[str, Tensor], metadata: dict[str, Any]) -> None:
+        """Become what `save` wrote, given what is in the run's checkpoint. Raises PIEError if it is another run's."""
+        if not run.config.matches(metadata["config"]):
             raise PIEError(f"{run.checkpoint} belongs to another configuration than the run; use --overwrite")
         groups: dict[str, dict[str, Tensor]] = {}
         for name, tensor in tensors.items():
@@ -112,8 +111,18 @@ class TrainingState:
         self.started = time.monotonic() - metadata["seconds"]
 
 
-def train(run: Run, dataset: Dataset, accelerator: str, display: Display, overwrite: bool = False) -> Autoencoder:
+def train(
+    run: Run,
+    dataset: Dataset,
+    accelerator: str,
+    display: Display,
+    overwrite: bool = False,
+    devices: int = 1,
+    num_nodes: int = 1,
+) -> Autoencoder:
     """Train the run's model, from its checkpoint where there is one, and write all of the run's files.
+
+    Of several processes each takes its part of every batch, and the first alone reads and writes the folder.
 
     Arguments:
         run: what to train, and the folder to write; made if it is missing.
@@ -121,6 +130,7 @@ def train(run: Run, dataset: Dataset, accelerator: str, display: Display, overwr
         accelerator: as `devices.find_accelerator` returns it.
         display: where progress is shown.
         overwrite: whether to start anew where the folder holds a run.
+        devices, num_nodes: processes on each node, and nodes, as `distributed.plan_processes` returns them.
 
     Raises:
         UsageError: if a batch has more images than there are.
@@ -133,19 +143,21 @@ def train(run: Run, dataset: Dataset, accelerator: str, display: Display, overwr
     if steps_per_epoch == 0:
         raise UsageError(f"--batch-size {config.batch_size} exceeds the {len(dataset.train)} training images")
     steps = config.epochs * steps_per_epoch
-    if overwrite:
-        run.clear()
-    if not run.exists:
-        run.create()
 
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # CUDA's condition for deterministic products
     torch.use_deterministic_algorithms(True, warn_only=True)
-    fabric = Fabric(accelerator=accelerator, devices=1)
+    fabric = start_processes(config, accelerator, devices, num_nodes)
+    first = fabric.is_global_zero  # the one rank that reads and writes the folder
+    if first and overwrite:
+        run.clear()
+    if first and not run.exists:
+        run.create()
     torch.manual_seed(config.seed)
     state = TrainingState(build_model(run.config.model), config, steps, fabric.device)
     images = dataset.train.images.to(fabric.device)
-    if run.checkpoint.exists():
-        state.restore(run)
+    checkpoint = load_tensors(run.checkpoint) if first and run.checkpoint.exists() else None
+    if checkpoint := fabric.broadcast(checkpoint):
+        state.restore(run, *checkpoint)
     elif config.init == "pca":
         state.model.start_from_data(training_batch(images[:START_IMAGES], config, state.noise))
     module, optimizer = fabric.setup(state.model, state.optimizer)
@@ -157,35 +169,45 @@ def train(run: Run, dataset: Dataset, accelerator: str, display: Display, overwr
         while state.step < steps:
             epoch, position = divmod(state.step, steps_per_epoch)
             index = order[position * config.batch_size : (position + 1) * config.batch_size].to(fabric.device)
-            loss = module.loss(training_batch(images[index], config, state.noise))["loss"]
+            # Every rank draws the noise of the whole batch and then takes its part, as large as all others: so the
+            # batch, and the mean over ranks of the gradients of their means, do not depend on the number of ranks.
+            batch = training_batch(images[index], config, state.noise).chunk(fabric.world_size)[fabric.global_rank]
+            with fabric.autocast():
+                loss = module.loss(batch)["loss"]
             fabric.backward(loss)
+            loss = mean_over_ranks(fabric, loss.detach())
             norm = fabric.clip_gradients(module, optimizer, max_norm=config.grad_clip, error_if_nonfinite=False)
             if not (loss.isfinite() and norm is not None and norm.isfinite()):
                 raise _diverged(run, state.step)
             optimizer.step()
             optimizer.zero_grad()
-            state.advance(loss.detach())
-            display.step(state.step, loss.detach())
+            state.advance(loss)
+            display.step(state.step, loss)
 
             epoch_ends = state.step % steps_per_epoch == 0
             if epoch_ends:
+                order = epoch_order(len(images), config.seed, epoch + 1)
+            if epoch_ends and first:
                 health = validate(state.model, dataset.validation, config, min(CHECK_SAMPLES, len(images)))
                 state.end_epoch(epoch + 1, steps_per_epoch, health)
                 write_text(run.folder / "metrics.csv", pd.DataFrame(state.history).to_csv(index=False))
                 display.epoch(state.history[-1])
-                order = epoch_order(len(images), config.seed, epoch + 1)
-            signum = signal_number()
+            signum = agreed_signal(fabric, signal_number())
             if state.step < steps and (signum or epoch_ends or state.step % CHECKPOINT_STEPS == 0):
-                state.save(run)
+                if first:
+                    state.save(run)
                 if signum:
                     where = f"stopped after step {state.step} of {steps}"
                     raise Interrupted(signum, f"{where}; go on with the same command and --resume")
 
-    facts = {"run": run.config.name, "seed": config.seed, "data": dataset.name}
-    facts |= {"wall_seconds": round(state.seconds, 1), "parameters": sum(p.numel() for p in state.model.parameters())}
-    write_json(run.folder / "provenance.json", facts | provenance(_device_name(fabric.device), torch.get_num_threads()))
-    run.save_weights(state.model)  # last: it says that the run is finished
-    run.checkpoint.unlink(missing_ok=True)
+    if first:
+        facts = {"run": run.config.name, "seed": config.seed, "data": dataset.name}
+        facts |= {"wall_seconds": round(state.seconds, 1), "world_size": fabric.world_size}
+        facts |= {"parameters": sum(p.numel() for p in state.model.parameters())}
+        facts |= provenance(_device_name(fabric.device), torch.get_num_threads())
+        write_json(run.folder / "provenance.json", facts)
+        run.save_weights(state.model)  # last: it says that the run is finished
+        run.checkpoint.unlink(missing_ok=True)
     return state.model.eval()
 
 

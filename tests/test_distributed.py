@@ -1,0 +1,204 @@
+"""Training in two CPU processes over gloo: the same result as in one, one line and one exit code for all of them."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from torch import Tensor
+
+from pie_cli.data import load_dataset
+from pie_cli.distributed import plan_processes
+from pie_cli.errors import Interrupted, UsageError
+from pie_cli.launch import open_for_training, run_config
+from pie_cli.runs import Run, RunConfig
+from pie_cli.tensorfiles import load_tensors
+from pie_cli.training import train
+from tests.conftest import call
+from tests.test_training import SMALL, Stopping, silent
+
+NAME = "pie-digits-d4-eps0.01-seed0"
+OPTIONS = "--dataset digits --latent-dim 4 --conv-width 4 --dense-width 16 --dense-depth 1 --epochs 3"
+
+# The command line, with a signal to itself after a step of one rank.
+PROGRAM = """
+import os, sys
+from pie_cli import cli, progress
+rank, at, signum = os.environ["TEST_SIGNAL"].split()
+show = progress.TrainingDisplay.step
+def step(display, number, loss):
+    show(display, number, loss)
+    if number == int(at) and os.environ.get("LOCAL_RANK", "0") == rank:
+        os.kill(os.getpid(), int(signum))
+progress.TrainingDisplay.step = step
+cli.main()
+"""
+
+
+def config(**training: object) -> RunConfig:
+    return run_config("pie", 4, {"dataset": "digits", "epochs": 3, **training}, SMALL)
+
+
+def two_processes(
+    folder: Path, options: str = "", *, rank: int = 0, at: int = -1, signum: int = 0, starter: tuple[str, ...] = ()
+) -> subprocess.CompletedProcess[str]:
+    """Train in two processes, one of which gets a signal after a step."""
+    script = folder / "program.py"
+    folder.mkdir(exist_ok=True)
+    script.write_text(PROGRAM)
+    command = [
+        sys.executable,
+        *starter,
+        str(script),
+        "train",
+        *OPTIONS.split(),
+        "--device",
+        "cpu",
+        "--results-dir",
+        str(folder),
+        *options.split(),
+    ]
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(Path(__file__).parent.parent),
+        "TEST_SIGNAL": f"{rank} {at} {int(signum)}",
+    }
+    return subprocess.run(command, capture_output=True, text=True, timeout=240, check=False, env=environment)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run of three epochs of ten steps, trained in one process without a break."""
+    run = Run(tmp_path_factory.mktemp("whole"), config())
+    train(run, load_dataset("digits", report=lambda line: None), "cpu", silent())
+    return run
+
+
+def assert_same_training(run: Run, expected: Run) -> None:
+    """Weights and every epoch's numbers agree to what another order of summation can change."""
+    weights, wanted = (load_tensors(one.weights)[0] for one in (run, expected))
+    assert weights.keys() == wanted.keys()
+    for name, tensor in wanted.items():
+        torch.testing.assert_close(weights[name], tensor, rtol=1e-4, atol=1e-4)
+    rows, wanted_rows = (pd.read_csv(one.folder / "metrics.csv").drop(columns="seconds") for one in (run, expected))
+    pd.testing.assert_frame_equal(rows, wanted_rows, rtol=1e-3, atol=1e-4)
+
+
+def test_two_processes_train_what_one_does(tmp_path: Path, whole: Run) -> None:
+    """Two until a signal to the launcher alone, one until another signal, two of torchrun until the end: as if never.
+
+    One of the two writes and speaks.
+    """
+    stopped = two_processes(tmp_path, "--devices 2", at=7, signum=signal.SIGTERM)
+    assert stopped.returncode == 128 + signal.SIGTERM
+    assert stopped.stderr == "error: stopped after step 7 of 30; go on with the same command and --resume\n"
+    assert stopped.stdout.count("on 2 × cpu") == 1
+
+    run = open_for_training(config(), tmp_path, resume=True, overwrite=False)
+    with pytest.raises(Interrupted):
+        train(run, load_dataset("digits", report=lambda line: None), "cpu", Stopping(14, signal.SIGINT))
+
+    torchrun = ("-m", "torch.distributed.run", "--nproc-per-node", "2")
+    done = two_processes(tmp_path, "--resume", starter=torchrun)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("epoch 3 done") == 1
+    assert_same_training(run, whole)
+    assert run.provenance["world_size"] == 2
+    files = ("config.json", "learning_curve.pdf", "learning_curve.png", "metrics.csv", "provenance.json")
+    assert sorted(path.name for path in run.folder.iterdir()) == sorted([*files, "weights.safetensors"])
+
+
+def test_a_killed_rank_ends_all(tmp_path: Path, whole: Run) -> None:
+    """kill -9 of one process: one line, exit code 1, and the checkpoint of the epoch before goes on."""
+    lost = two_processes(tmp_path, "--devices 2", rank=1, at=13, signum=signal.SIGKILL)
+    assert lost.returncode == 1
+    assert re.fullmatch(r"error: a training process died .*--resume\n", lost.stderr)
+    run = open_for_training(config(), tmp_path, resume=True, overwrite=False)
+    assert load_tensors(run.checkpoint)[1]["step"] == 10
+    train(run, load_dataset("digits", report=lambda line: None), "cpu", silent())
+    assert_same_training(run, whole)
+
+
+@pytest.mark.parametrize(
+    ("options", "environment", "message"),
+    [
+        ("--devices 0", {}, "--devices"),
+        ("--num-nodes 0", {}, "--num-nodes"),
+        ("--devices 3", {}, "--batch-size 128 is the whole batch of all 3 processes and must divide by 3"),
+        ("--devices 2 --model vae", {}, "VAE and WAE train on one device only"),
+        ("--devices 2 --model wae", {}, "VAE and WAE train on one device only"),
+        ("--num-nodes 2", {}, "start the command with torchrun or srun"),
+        ("--num-nodes 2", {"SLURM_NTASKS": "4", "SLURM_NNODES": "2"}, "start the command with srun"),
+        (
+            "--devices 4",
+            {"SLURM_NTASKS": "4", "SLURM_NNODES": "2", "SLURM_NTASKS_PER_NODE": "2", "SLURM_STEP_ID": "0"},
+            "started this with 2",
+        ),
+        ("--precision 16", {}, "--precision"),
+    ],
+)
+def test_what_cannot_work_is_refused_at_once(
+    options: str,
+    environment: dict[str, str],
+    message: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    code, _, errors = call(f"train --dataset digits --results-dir {tmp_path / 'new'} {options}", capsys, monkeypatch)
+    assert code == 2
+    assert message in errors
+    assert errors.count("\n") == 1
+    assert not (tmp_path / "new").exists()
+
+
+def test_processes_that_slurm_started_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"NTASKS": 8, "NNODES": 2, "NTASKS_PER_NODE": 4, "STEP_ID": 0}.items():
+        monkeypatch.setenv(f"SLURM_{name}", str(value))
+    assert plan_processes(config(), "cpu", None, None) == (4, 2)
+
+
+def test_gpus_are_counted_and_asked_for_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: including_emulation)
+    assert plan_processes(config(), "cuda", 2, None) == (2, 1)
+    with pytest.raises(UsageError, match="--devices 4"):
+        plan_processes(config(), "cuda", 4, None)
+    with pytest.raises(UsageError, match="--precision bf16-mixed"):
+        plan_processes(config(precision="bf16-mixed"), "cuda", 2, None)
+
+
+def test_mixed_precision_is_part_of_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Autocast is on around the loss, images reach the model in float32, and an old config means float32."""
+    from pie_cli import PIE
+
+    seen: list[tuple[bool, torch.dtype]] = []
+    loss = PIE.loss
+
+    def spy(model: PIE, x: Tensor) -> dict[str, Tensor]:
+        seen.append((torch.is_autocast_enabled("cpu"), x.dtype))
+        return loss(model, x)
+
+    monkeypatch.setattr(PIE, "loss", spy)
+    dataset = load_dataset("digits", report=lambda line: None)
+    run = Run(tmp_path / "run", config(epochs=1, precision="bf16-mixed"))
+    train(run, dataset, "cpu", silent())
+    assert seen[:10] == [(True, torch.float32)] * 10
+    assert not any(autocast for autocast, _ in seen[10:])  # validation is in float32
+    assert Run.open(run.folder).config.differences(config(epochs=1)) == ["precision: bf16-mixed, now 32-true"]
+
+    path = tmp_path / "run" / "config.json"
+    old = json.loads(path.read_text())
+    del old["training"]["precision"]
+    path.write_text(json.dumps(old))
+    assert Run.open(run.folder).config == config(epochs=1)
