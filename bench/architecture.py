@@ -1,0 +1,111 @@
+"""The architecture of section 5.1 as a plain list of blocks, from which every peer and the floor are built."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from pie_cli.networks import conv_network, dense_network
+from pie_cli.pie import PIEConfig
+
+
+@dataclass(frozen=True)
+class Block:
+    """What the parts of one PIE block have to be.
+
+    Arguments:
+        shape: of the variables in the block, (C, H, W) after the downsampling or (D,).
+        kept: number of features that make up z.
+        network: makes a network of s and b, or g, from its numbers of inputs and outputs; contiguous in memory, as
+            PyTorch makes layers unless it is told otherwise.
+    """
+
+    shape: tuple[int, ...]
+    kept: int
+    network: Callable[[int, int], nn.Module]
+
+    @property
+    def convolutional(self) -> bool:
+        return len(self.shape) == 3
+
+    @property
+    def features(self) -> int:
+        return self.shape[0]
+
+    @property
+    def halves(self) -> tuple[int, int]:
+        """Number of features in x₁ and in x₂."""
+        return self.features // 2, self.features - self.features // 2
+
+    @property
+    def residual(self) -> int:
+        return self.features - self.kept
+
+    def networks(self, couplings: int) -> list[tuple[int, int]]:
+        """Return inputs and outputs of each network in the block."""
+        first, second = self.halves
+        g = [(self.kept, self.residual)] if self.residual else []
+        return couplings * [(second, 2 * first), (first, 2 * second)] + g
+
+
+def blocks(config: PIEConfig) -> list[Block]:
+    """Return the blocks of a PIE, in encoding order. Raises ValueError for a model without g."""
+    if not config.predict_residual:
+        raise ValueError("the comparison is of models with g")
+    channels, height, width = config.image_shape
+    result = []
+    for _ in range(config.conv_blocks):
+        height, width = height // 2, width // 2
+        result.append(Block((4 * channels, height, width), 2 * channels, partial(_contiguous, config.conv_width)))
+        channels *= 2
+    network = partial(dense_network, width=config.dense_width, depth=config.dense_depth)
+    for before, after in pairwise(config.sizes[config.conv_blocks :]):
+        result.append(Block((before,), after, network))
+    return result
+
+
+def _contiguous(width: int, inputs: int, outputs: int) -> nn.Module:
+    return conv_network(inputs, outputs, width).to(memory_format=torch.contiguous_format)
+
+
+class Peer(nn.Module, ABC):
+    """A PIE put together from another library's parts: what of `pie_cli.PIE`'s interface is compared.
+
+    Images are (B, C, H, W) in [0, 1]; the scaling to [−1, 1] is outside of the library's flow.
+    """
+
+    def __init__(self, config: PIEConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.size = math.prod(config.image_shape)
+
+    @abstractmethod
+    def forward(self, x: Tensor) -> tuple[Tensor, list[Tensor], Tensor]:
+        """Return ``(z, residuals, log_det)`` as `PIE.forward` does."""
+
+    @abstractmethod
+    def encode(self, x: Tensor) -> Tensor:
+        """Return z, (B, d)."""
+
+    @abstractmethod
+    def decode(self, z: Tensor) -> Tensor:
+        """Return F⁻¹([z, g(z)]), (B, C, H, W)."""
+
+    @abstractmethod
+    def log_prob(self, x: Tensor) -> Tensor:
+        """Return log p(x) (Eq. 17), (B,), in nats."""
+
+    def loss(self, x: Tensor) -> dict[str, Tensor]:
+        """Return "loss", the mean −log p(x) per pixel value."""
+        return {"loss": -self.log_prob(x).mean() / self.size}
+
+    def sample(self, n: int) -> Tensor:
+        """Return n images decoded from z ~ N(0, I)."""
+        return self.decode(torch.randn(n, self.config.latent_dim, device=next(self.parameters()).device))

@@ -1,0 +1,63 @@
+"""The floor: the networks' products alone, without which no PIE can do a training step.
+
+For every network of s, b and g of the architecture, with its shapes: the output, then the gradients of all weights and
+of the input. Nothing else: no coupling, no rotation, no likelihood, no optimizer, no sum of gradients. Layers and input
+have the type in which they compute, and the layout that is fastest for convolutions on CPUs (channels last).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from bench.architecture import blocks
+from pie_cli.pie import PIEConfig
+
+
+@dataclass(frozen=True)
+class _Call:
+    """One network with an input and the gradient of its output."""
+
+    network: nn.Sequential
+    x: Tensor
+    gradient: Tensor
+
+    def __call__(self) -> None:
+        parameters = list(self.network.parameters())
+        torch.autograd.grad(self.network(self.x), [self.x, *parameters], self.gradient)
+
+
+class Floor:
+    """All networks' forward and backward passes, for one batch.
+
+    Arguments:
+        config: the architecture.
+        batch: number of images.
+        device: where to compute.
+        dtype: float32, or bfloat16 throughout.
+        activations: whether the ReLUs are computed too; without them the products have the same shapes.
+    """
+
+    def __init__(
+        self, config: PIEConfig, batch: int, device: torch.device, dtype: torch.dtype, activations: bool
+    ) -> None:
+        self.calls = []
+        for block in blocks(config):
+            for inputs, outputs in block.networks(config.couplings):
+                network = block.network(inputs, outputs)
+                layers = [layer for layer in network.modules() if isinstance(layer, nn.Conv2d | nn.Linear | nn.ReLU)]
+                if not activations:
+                    layers = [layer for layer in layers if not isinstance(layer, nn.ReLU)]
+                network = nn.Sequential(*layers).to(device, dtype)
+                x = torch.randn(batch, inputs, *block.shape[1:], device=device, dtype=dtype)
+                gradient = torch.randn(batch, outputs, *block.shape[1:], device=device, dtype=dtype)
+                if block.convolutional:
+                    network = network.to(memory_format=torch.channels_last)
+                    x, gradient = (t.contiguous(memory_format=torch.channels_last) for t in (x, gradient))
+                self.calls.append(_Call(network, x.requires_grad_(), gradient))
+
+    def __call__(self) -> None:
+        for call in self.calls:
+            call()

@@ -1,0 +1,66 @@
+"""Times as they have to be taken: synchronised, interleaved, repeated; compared as ratios."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from statistics import median
+
+import torch
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Repeats of a measurement, with median, least and greatest."""
+
+    values: tuple[float, ...]
+
+    @property
+    def median(self) -> float:
+        return median(self.values)
+
+    def over(self, other: Spread) -> Spread:
+        """Return the ratios of repeats that were taken one after the other."""
+        return Spread(tuple(a / b for a, b in zip(self.values, other.values, strict=True)))
+
+    def __str__(self) -> str:
+        return f"{self.median:.3g} ({min(self.values):.3g}–{max(self.values):.3g})"
+
+
+def synchronise(device: torch.device) -> None:
+    """Wait until the device has done all it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def seconds(case: Callable[[], object], calls: int, device: torch.device) -> float:
+    """Return the mean time of a call, over so many."""
+    synchronise(device)
+    start = time.perf_counter()
+    for _ in range(calls):
+        case()
+    synchronise(device)
+    return (time.perf_counter() - start) / calls
+
+
+def interleaved(
+    cases: Mapping[str, Callable[[], object]], repeats: int, calls: int, device: torch.device, warm_up: int = 2
+) -> dict[str, Spread]:
+    """Return the seconds of a call of each case: A B C, A B C, … so that what slows the machine slows them all.
+
+    Arguments:
+        cases: what to call, by name.
+        repeats: number of rounds.
+        calls: calls of one case in a row, of which a repeat is the mean.
+        device: where they compute.
+        warm_up: calls of each before the first round.
+    """
+    for case in cases.values():
+        for _ in range(warm_up):
+            case()
+    times: dict[str, list[float]] = {name: [] for name in cases}
+    for _ in range(repeats):
+        for name, case in cases.items():
+            times[name].append(seconds(case, calls, device))
+    return {name: Spread(tuple(values)) for name, values in times.items()}

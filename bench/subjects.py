@@ -1,0 +1,108 @@
+"""What is compared: this project's PIE in its precisions, and the same architecture from other libraries."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.utils import clip_grad_norm_
+from torch.optim import Adam
+
+from pie_cli import PIE, PIEConfig
+from pie_cli.errors import PIEError
+from pie_cli.runs import TrainingConfig
+
+
+def _freia(config: PIEConfig) -> Any:
+    from bench.freia import FreiaPIE
+
+    return FreiaPIE(config)
+
+
+def _normflows(config: PIEConfig) -> Any:
+    from bench.normalizing_flows import NormflowsPIE
+
+    return NormflowsPIE(config)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A way to have a PIE.
+
+    Arguments:
+        build: makes the model, which has `loss`, `encode`, `log_prob` and `sample`.
+        dtype: type of the networks' products under autocast; float32 is no autocast.
+        compiled: whether `loss` (in training) and `sample` go through torch.compile.
+    """
+
+    build: Callable[[PIEConfig], Any]
+    dtype: torch.dtype = torch.float32
+    compiled: bool = False
+
+    def precision(self, device: torch.device) -> AbstractContextManager[Any]:
+        """Return the context to compute in."""
+        return nullcontext() if self.dtype == torch.float32 else torch.autocast(device.type, self.dtype)
+
+    def compile(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Return the function as it is called."""
+        return torch.compile(function) if self.compiled else function
+
+
+# The first is the reference: ratios are to it. To measure another option of this project, add it here.
+SUBJECTS = {
+    "pie": Subject(PIE),
+    "pie, bfloat16": Subject(PIE, torch.bfloat16),
+    "pie, compiled": Subject(PIE, compiled=True),
+    "pie, bfloat16, compiled": Subject(PIE, torch.bfloat16, compiled=True),
+    "FrEIA": Subject(_freia),
+    "normflows": Subject(_normflows),
+}
+OURS = "pie"
+FAST = tuple(name for name in SUBJECTS if name.startswith("pie,"))
+PEERS = ("FrEIA", "normflows")
+
+
+class TrainingStep:
+    """One step of training on the same batch each time: loss, backward, clipping, fused Adam, zero_grad.
+
+    Arguments:
+        subject: what is trained.
+        config: the architecture.
+        x: images (B, C, H, W) in [0, 1]; its device is the one to compute on.
+    """
+
+    def __init__(self, subject: Subject, config: PIEConfig, x: Tensor) -> None:
+        torch.manual_seed(0)
+        training = TrainingConfig()
+        self.subject, self.x = subject, x
+        self.model = subject.build(config).to(x.device)
+        self.loss = subject.compile(self.model.loss)
+        self.parameters = [p for p in self.model.parameters() if p.requires_grad]
+        self.optimizer = Adam(self.parameters, lr=training.lr, fused=True)
+        self.max_norm = training.grad_clip
+
+    def gradients(self) -> None:
+        """Compute the loss and its gradients, and throw them away: the part of a step that comes before the update."""
+        self._backward()
+        self.optimizer.zero_grad()
+
+    def __call__(self) -> None:
+        self._backward()
+        clip_grad_norm_(self.parameters, self.max_norm)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+
+    def _backward(self) -> None:
+        with self.subject.precision(self.x.device):
+            loss: Tensor = self.loss(self.x)["loss"]
+        loss.backward()
+        self.last_loss = loss.detach()
+
+    def check(self) -> None:
+        """Raise PIEError unless the last loss is finite: such a time would be of no training."""
+        if not self.last_loss.isfinite():
+            raise PIEError("the loss is not finite, so the time of this training is worth nothing")
