@@ -1,17 +1,19 @@
 # make install     the environment alone, in .venv
 # make reproduce   from nothing to the paper's figures and tables, in the quick profile
 # make test        from nothing to the whole test suite, with lint and type check
+# make bench       this project against FrEIA, normflows and pythae: bench/RESULTS.md; wants an idle machine
+# make growth      how time and memory grow with the model, the images and the batch: bench/GROWTH.md
 PYTHON ?= python3
 BIN := .venv/bin
 START := $(shell date +%s)
 
-.PHONY: install reproduce test lint
+.PHONY: install reproduce test lint bench growth
 
 install: .venv/installed
 
 .venv/installed: pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,bench]'
 	@touch $@
 
 lint: install
@@ -26,3 +28,9 @@ test: lint
 reproduce: install
 	$(BIN)/pie reproduce --profile quick
 	@seconds=$$(( $$(date +%s) - $(START) )); echo "took $$((seconds / 60)) min $$((seconds % 60)) s"
+
+bench: install
+	$(BIN)/python -m bench
+
+growth: install
+	$(BIN)/python -m bench.growth

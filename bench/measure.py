@@ -24,6 +24,10 @@ class Spread:
         """Return the ratios of repeats that were taken one after the other."""
         return Spread(tuple(a / b for a, b in zip(self.values, other.values, strict=True)))
 
+    def times(self, factor: float) -> Spread:
+        """Return the same in another unit."""
+        return Spread(tuple(factor * value for value in self.values))
+
     def __str__(self) -> str:
         return f"{self.median:.3g} ({min(self.values):.3g}–{max(self.values):.3g})"
 

@@ -17,6 +17,13 @@ from pie_cli.errors import PIEError
 from pie_cli.runs import TrainingConfig
 
 
+def _recomputing(config: PIEConfig) -> PIE:
+    model = PIE(config)
+    for block in model.blocks:
+        block.recompute = True
+    return model
+
+
 def _freia(config: PIEConfig) -> Any:
     from bench.freia import FreiaPIE
 
@@ -36,7 +43,7 @@ class Subject:
     Arguments:
         build: makes the model, which has `loss`, `encode`, `log_prob` and `sample`.
         dtype: type of the networks' products under autocast; float32 is no autocast.
-        compiled: whether `loss` (in training) and `sample` go through torch.compile.
+        compiled: whether the loss goes through torch.compile in training.
     """
 
     build: Callable[[PIEConfig], Any]
@@ -52,18 +59,28 @@ class Subject:
         return torch.compile(function) if self.compiled else function
 
 
-# The first is the reference: ratios are to it. To measure another option of this project, add it here.
-SUBJECTS = {
-    "pie": Subject(PIE),
+OURS = "pie"
+PEERS = ("FrEIA", "normflows")
+# This project's fast options; another one is added here, and everything below measures it.
+FAST = {
     "pie, bfloat16": Subject(PIE, torch.bfloat16),
     "pie, compiled": Subject(PIE, compiled=True),
     "pie, bfloat16, compiled": Subject(PIE, torch.bfloat16, compiled=True),
+}
+# And those that spare memory.
+LEAN = {
+    "pie, recompute": Subject(_recomputing),
+    "pie, bfloat16, recompute": Subject(_recomputing, torch.bfloat16),
+}
+SUBJECTS = {
+    OURS: Subject(PIE),
+    **FAST,
+    **LEAN,
     "FrEIA": Subject(_freia),
     "normflows": Subject(_normflows),
+    "FrEIA, bfloat16": Subject(_freia, torch.bfloat16),
+    "normflows, bfloat16": Subject(_normflows, torch.bfloat16),
 }
-OURS = "pie"
-FAST = tuple(name for name in SUBJECTS if name.startswith("pie,"))
-PEERS = ("FrEIA", "normflows")
 
 
 class TrainingStep:

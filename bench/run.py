@@ -1,0 +1,51 @@
+"""What the benchmark's commands share: their options, and errors on one line."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from pie_cli.errors import PIEError
+
+
+def options_from(description: str | None, output: Path, repeats: int) -> argparse.Namespace:
+    """Return the command line's options, and set torch's threads.
+
+    They are `device`, a torch.device; `threads`, None for torch's own number; `repeats`; `output`, the page to write;
+    and `command`, how the user called it. Wrong ones end the program with one line and exit code 2.
+    """
+    module = Path(sys.argv[0]).with_suffix("")
+    name = "bench" if module.name == "__main__" else f"bench.{module.name}"
+    formatter = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(f"python -m {name}", description=description, formatter_class=formatter)
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--threads", type=int, help="of torch on the CPU; its own number by default")
+    parser.add_argument("--repeats", type=int, default=repeats, help="default: %(default)s")
+    parser.add_argument("--output", type=Path, default=output, help="default: %(default)s")
+    options = parser.parse_args()
+    if options.repeats < 1 or (options.threads is not None and options.threads < 1):
+        parser.error("--repeats and --threads must be at least 1")
+    if options.device == "cuda" and not torch.cuda.is_available():
+        parser.error("--device cuda: torch finds no CUDA device here")
+    options.device = torch.device(options.device)
+    if options.threads is not None:
+        torch.set_num_threads(options.threads)
+    options.command = shlex.join([*parser.prog.split(), *sys.argv[1:]])
+    return options
+
+
+def run_as_command(main: Callable[[], None]) -> None:
+    """Call `main`; what a user can mend becomes one line on stderr and an exit code."""
+    try:
+        main()
+    except ModuleNotFoundError as error:
+        print(f"error: {error}; the benchmark needs: pip install -e '.[bench]'", file=sys.stderr)
+        sys.exit(1)
+    except PIEError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
