@@ -31,6 +31,7 @@ from torch import Tensor
 from bench.measure import Spread
 from pie_cli import VAE, VAEConfig
 from pie_cli.data import Dataset, ImageSet
+from pie_cli.devices import Execution
 from pie_cli.launch import run_config
 from pie_cli.runs import Run
 from pie_cli.training import train
@@ -108,7 +109,7 @@ def vae_steps(repeats: int, device: torch.device) -> dict[str, Spread]:
 def _ours(run: Run, images: ImageSet, device: torch.device) -> float:
     few = images[: run.config.training.batch_size]
     clock = Clock()
-    train(run, Dataset("mnist", "random", images, few, few), device.type, clock)
+    train(run, Dataset("mnist", "random", images, few, few), Execution(device.type), clock)
     return clock.seconds
 
 

@@ -49,7 +49,12 @@ def seconds(case: Callable[[], object], calls: int, device: torch.device) -> flo
 
 
 def interleaved(
-    cases: Mapping[str, Callable[[], object]], repeats: int, calls: int, device: torch.device, warm_up: int = 2
+    cases: Mapping[str, Callable[[], object]],
+    repeats: int,
+    calls: int,
+    device: torch.device,
+    warm_up: int = 2,
+    prepare: Callable[[str], object] | None = None,
 ) -> dict[str, Spread]:
     """Return the seconds of a call of each case: A B C, A B C, … so that what slows the machine slows them all.
 
@@ -59,6 +64,7 @@ def interleaved(
         calls: calls of one case in a row, of which a repeat is the mean.
         device: where they compute.
         warm_up: calls of each before the first round.
+        prepare: is called with a case's name before its turn, which one call that is not timed then begins.
     """
     for case in cases.values():
         for _ in range(warm_up):
@@ -66,5 +72,8 @@ def interleaved(
     times: dict[str, list[float]] = {name: [] for name in cases}
     for _ in range(repeats):
         for name, case in cases.items():
+            if prepare:
+                prepare(name)
+                case()
             times[name].append(seconds(case, calls, device))
     return {name: Spread(tuple(values)) for name, values in times.items()}

@@ -12,6 +12,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from bench.allocator import set_for
 from bench.floor import Floor
 from bench.measure import Spread, interleaved, synchronise
 from bench.subjects import OURS, PEERS, SUBJECTS, TrainingStep
@@ -66,7 +67,7 @@ def training_steps(repeats: int, device: torch.device) -> Steps:
         first[name] = time.perf_counter() - start
     cases: dict[str, Callable[[], object]] = {**steps, GRADIENTS: steps[OURS].gradients, DATA: load}
     cases |= {name: Floor(config, BATCH, device, *arguments) for name, arguments in FLOORS.items()}
-    times = interleaved(cases, repeats, STEPS, device)
+    times = interleaved(cases, repeats, STEPS, device, prepare=set_for)
     for name, step in steps.items():
         if not step.last_loss.isfinite():
             raise PIEError(f"the loss of {name} is not finite: the time of such a training is worth nothing")
@@ -102,7 +103,9 @@ def throughput(repeats: int, device: torch.device) -> dict[str, dict[str, Spread
             return getattr(models[name], task)(arguments[task][0])
 
     return {
-        task: interleaved({name: partial(run, name, task) for name in models}, repeats, count // CHUNK, device, 1)
+        task: interleaved(
+            {name: partial(run, name, task) for name in models}, repeats, count // CHUNK, device, 1, set_for
+        )
         for task, (_, count) in arguments.items()
     }
 

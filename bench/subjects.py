@@ -19,8 +19,7 @@ from pie_cli.runs import TrainingConfig
 
 def _recomputing(config: PIEConfig) -> PIE:
     model = PIE(config)
-    for block in model.blocks:
-        block.recompute = True
+    model.recompute_activations()
     return model
 
 

@@ -10,10 +10,12 @@ import typer
 from rich.console import Console
 
 from pie_cli import paper
+from pie_cli.allocator import keep_freed_memory
 from pie_cli.errors import PIEError
 from pie_cli.interrupts import raise_on_signals
 from pie_cli.options import (
     BatchSizeOption,
+    CompileOption,
     ContractionOption,
     ConvWidthOption,
     DataDirOption,
@@ -36,6 +38,7 @@ from pie_cli.options import (
     OverwriteOption,
     PrecisionOption,
     ProfileOption,
+    RecomputeOption,
     ResultsOption,
     ResumeOption,
     RunArgument,
@@ -64,6 +67,7 @@ def main() -> None:
     """Run the command line; a `PIEError` becomes one line on stderr and its exit code."""
     try:
         raise_on_signals()
+        keep_freed_memory()
         sys.exit(app(standalone_mode=False) or 0)
     except (PIEError, typer.TyperException) as error:
         message = error.format_message() if isinstance(error, typer.TyperException) else str(error)
@@ -113,6 +117,8 @@ def train(
     device: DeviceOption = "auto",
     devices: DevicesOption = None,
     num_nodes: NumNodesOption = None,
+    compile: CompileOption = False,
+    recompute: RecomputeOption = False,
     resume: ResumeOption = False,
     overwrite: OverwriteOption = False,
     tensorboard: TensorboardOption = False,
@@ -121,7 +127,7 @@ def train(
     """Train a model; its run folder lies in --results-dir."""
     from pie_cli import launch
     from pie_cli.devices import find_accelerator, is_main_process
-    from pie_cli.distributed import describe_place, plan_processes
+    from pie_cli.distributed import plan_execution
     from pie_cli.progress import TrainingDisplay
 
     out.quiet = not is_main_process()
@@ -130,19 +136,18 @@ def train(
     pie |= {"conv_width": conv_width, "dense_width": dense_width, "dense_depth": dense_depth}
     config = launch.run_config(model, latent_dim, {**training, "dataset": dataset, "precision": precision}, pie)
     accelerator = find_accelerator(device)
-    processes = plan_processes(config, accelerator, devices, num_nodes)
-    place = describe_place(accelerator, *processes)
+    execution = plan_execution(config, accelerator, devices, num_nodes, compile, recompute, out.print)
     if dry_run:
-        out.print(launch.describe(config, results_dir, place))
+        out.print(launch.describe(config, results_dir, execution))
         return
     run = launch.open_for_training(config, results_dir, resume, overwrite)
     if run.finished and not overwrite:
         out.print(f"{run.folder} is complete; nothing to do")
         return
     images = _dataset(run, data_dir, offline)
-    out.print(launch.headline(config, place))
+    out.print(launch.headline(config, execution))
     log = launch.tensorboard_log(run) if tensorboard else None
-    launch.train_run(run, images, accelerator, TrainingDisplay(out, run.config.name, log), overwrite, *processes)
+    launch.train_run(run, images, execution, TrainingDisplay(out, run.config.name, log), overwrite)
 
 
 @app.command()

@@ -3,8 +3,41 @@
 from __future__ import annotations
 
 import os
+import shutil
+from dataclasses import dataclass
+from importlib.util import find_spec
 
 from pie_cli.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Execution:
+    """How a training computes; nothing here changes its result, up to the rounding of floats.
+
+    Arguments:
+        accelerator: as `find_accelerator` returns it.
+        devices: processes on each node.
+        num_nodes: number of nodes.
+        compiled: whether the loss goes through torch.compile.
+        recompute: whether a PIE's activations are recomputed from its outputs, see `recompute`.
+    """
+
+    accelerator: str
+    devices: int = 1
+    num_nodes: int = 1
+    compiled: bool = False
+    recompute: bool = False
+
+    @property
+    def world_size(self) -> int:
+        """Number of all processes."""
+        return self.devices * self.num_nodes
+
+    def __str__(self) -> str:
+        """Return "cuda", "4 × cuda" or "2 nodes × 4 × cuda", and what else was chosen."""
+        nodes = f"{self.num_nodes} nodes × " if self.num_nodes > 1 else ""
+        place = f"{nodes}{self.devices} × {self.accelerator}" if self.world_size > 1 else self.accelerator
+        return place + ", compiled" * self.compiled + ", activations recomputed" * self.recompute
 
 
 def find_accelerator(device: str) -> str:
@@ -42,6 +75,14 @@ def check_precision(accelerator: str, precision: str) -> None:
         and not torch.cuda.is_bf16_supported(including_emulation=False)
     ):
         raise UsageError(f"--precision {precision}: this GPU does not compute in bfloat16; use --precision 32-true")
+
+
+def can_compile(accelerator: str) -> bool:
+    """Return whether torch.compile finds what it needs: Triton for a GPU, a C++ compiler for a CPU."""
+    if accelerator == "cuda":
+        return find_spec("triton") is not None
+    compilers = (os.environ.get("CXX"), "g++", "clang++")
+    return accelerator == "cpu" and any(shutil.which(name) for name in compilers if name)
 
 
 def is_main_process() -> bool:

@@ -11,7 +11,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from subprocess import Popen
 from typing import Any
@@ -27,7 +27,7 @@ from lightning_fabric.plugins.environments import (
 )
 from torch import Tensor
 
-from pie_cli.devices import check_devices, check_precision, is_main_process
+from pie_cli.devices import Execution, can_compile, check_devices, check_precision, is_main_process
 from pie_cli.errors import PIEError, UsageError
 from pie_cli.pie import PIEConfig
 from pie_cli.runs import RunConfig, TrainingConfig
@@ -39,14 +39,25 @@ LAUNCHER = "PIE_LAUNCHER_PID"  # environment variable: the process that started 
 _noticed = threading.Event()  # the main thread has
 
 
-def plan_processes(config: RunConfig, accelerator: str, devices: int | None, num_nodes: int | None) -> tuple[int, int]:
-    """Return how many processes train on each node, and the number of nodes, checked against machine and run.
+def plan_execution(
+    config: RunConfig,
+    accelerator: str,
+    devices: int | None = None,
+    num_nodes: int | None = None,
+    compiled: bool = False,
+    recompute: bool = False,
+    report: Callable[[str], None] = print,
+) -> Execution:
+    """Return where a run trains, checked against machine and run.
 
     Arguments:
         config: the run's.
         accelerator: as `devices.find_accelerator` returns it.
         devices: processes on each node; None stands for what torchrun or Slurm has started, or 1.
         num_nodes: number of nodes; None likewise.
+        compiled: use torch.compile, where there is a compiler.
+        recompute: recompute activations.
+        report: is given a line where there is none.
 
     Raises:
         UsageError: if the machine, the surroundings or the run do not allow it.
@@ -64,9 +75,15 @@ def plan_processes(config: RunConfig, accelerator: str, devices: int | None, num
             f"--num-nodes {num_nodes}: nothing says where the other nodes are; start the command with torchrun or "
             "srun, or set MASTER_ADDR, MASTER_PORT and NODE_RANK on every node"
         )
+    if recompute and (compiled or not isinstance(config.model, PIEConfig)):
+        raise UsageError("--recompute inverts a PIE's bijections: it does not go with VAE, WAE or --compile")
+    if compiled and not can_compile(accelerator):
+        compiled = False
+        report(f"--compile: torch.compile finds no compiler for {accelerator} here; training without it")
     check_devices(accelerator, devices)
     check_precision(accelerator, config.training.precision)
-    world_size = devices * num_nodes
+    execution = Execution(accelerator, devices, num_nodes, compiled, recompute)
+    world_size = execution.world_size
     if world_size > 1 and not isinstance(config.model, PIEConfig):
         # BatchNorm and the MMD look at a whole batch, and the VAE draws its noise inside the model.
         raise UsageError(
@@ -78,7 +95,7 @@ def plan_processes(config: RunConfig, accelerator: str, devices: int | None, num
             f"--batch-size {config.training.batch_size} is the whole batch of all {world_size} processes and must "
             f"divide by {world_size}"
         )
-    return devices, num_nodes
+    return execution
 
 
 def _started_processes() -> tuple[int, int] | None:
@@ -94,14 +111,9 @@ def _started_processes() -> tuple[int, int] | None:
     return None
 
 
-def describe_place(accelerator: str, devices: int, num_nodes: int) -> str:
-    """Return "cuda", "4 × cuda" or "2 nodes × 4 × cuda"."""
-    nodes = f"{num_nodes} nodes × " if num_nodes > 1 else ""
-    return f"{nodes}{devices} × {accelerator}" if devices * num_nodes > 1 else accelerator
-
-
-def start_processes(config: TrainingConfig, accelerator: str, devices: int, num_nodes: int) -> Fabric:
-    """Return Fabric with all processes running, this one among them; the numbers are those of `plan_processes`."""
+def start_processes(config: TrainingConfig, execution: Execution) -> Fabric:
+    """Return Fabric with all processes running, this one among them."""
+    accelerator, devices, num_nodes = execution.accelerator, execution.devices, execution.num_nodes
     mixed = _MixedPrecision(config.precision, accelerator) if config.precision == "bf16-mixed" else None
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # each rank would report that it is there
     fabric = Fabric(accelerator=accelerator, devices=devices, num_nodes=num_nodes, plugins=mixed)

@@ -110,8 +110,10 @@ def _work(tasks: Tasks, place: Place, messages: Messages) -> None:
     """Train and evaluate one run after another; in a process of its own."""
     import torch
 
+    from pie_cli.allocator import keep_freed_memory
     from pie_cli.classifier import load_or_train_classifier
     from pie_cli.data import load_dataset
+    from pie_cli.devices import Execution
     from pie_cli.evaluation import evaluate
     from pie_cli.interrupts import raise_on_signals
     from pie_cli.launch import open_for_training, train_run
@@ -119,6 +121,7 @@ def _work(tasks: Tasks, place: Place, messages: Messages) -> None:
     name = "a worker"
     try:
         raise_on_signals()
+        keep_freed_memory()
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // place.jobs))
         while (config := tasks.get()) is not None:
             name = config.name
@@ -126,7 +129,7 @@ def _work(tasks: Tasks, place: Place, messages: Messages) -> None:
             dataset = load_dataset(config.training.dataset, place.data_dir, offline=True, report=lambda line: None)
             classifier = load_or_train_classifier(place.results_dir, dataset.train, dataset.name)
             run = open_for_training(config, place.results_dir, resume=True, overwrite=False)
-            train_run(run, dataset, place.accelerator, _Messenger(name, messages))
+            train_run(run, dataset, Execution(place.accelerator), _Messenger(name, messages))
             messages.put((name, "evaluating", None))
             evaluate(run, dataset, classifier, place.accelerator)
             messages.put((name, "done", None))

@@ -13,7 +13,7 @@ import pandas as pd
 
 from pie_cli import figures
 from pie_cli.data import Dataset
-from pie_cli.devices import is_main_process
+from pie_cli.devices import Execution, is_main_process
 from pie_cli.distributed import ending_together
 from pie_cli.errors import PIEError, UsageError
 from pie_cli.models import CONFIGS, model_name
@@ -128,37 +128,35 @@ def finished_run(folder: Path) -> Run:
     return run
 
 
-def headline(config: RunConfig, place: str) -> str:
-    """Return what is about to be trained, on one line; `place` is from `distributed.describe_place`."""
+def headline(config: RunConfig, execution: Execution) -> str:
+    """Return what is about to be trained, on one line."""
     training, parts = config.training, [config.name]
     if isinstance(config.model, PIEConfig):
         parts.append(f"ε₀² = {config.model.eps2:g} (ε₀ = {math.sqrt(config.model.eps2):.3g})")
         parts.append(f"noise variance {training.noise:g}")
     parts.append(f"{training.epochs} epoch{'s' if training.epochs > 1 else ''} of batches of {training.batch_size}")
-    return ", ".join([*parts, f"learning rate {training.lr:g}, {training.precision}, on {place}"])
+    return ", ".join([*parts, f"learning rate {training.lr:g}, {training.precision}, on {execution}"])
 
 
-def describe(config: RunConfig, results_dir: Path, place: str) -> str:
+def describe(config: RunConfig, results_dir: Path, execution: Execution) -> str:
     """Return what a training would do and write, for --dry-run."""
     run = Run(results_dir / config.name, config)
     files = "".join(f"\n  {path}" for path in run.files)
-    return f"{json.dumps(config.to_dict(), indent=2)}\ndevice: {place}\nwould write:{files}"
+    return f"{json.dumps(config.to_dict(), indent=2)}\ndevice: {execution}\nwould write:{files}"
 
 
 def train_run(
     run: Run,
     dataset: Dataset,
-    accelerator: str,
+    execution: Execution,
     display: Display,
     overwrite: bool = False,
-    devices: int = 1,
-    num_nodes: int = 1,
 ) -> None:
     """Train the run (see `training.train`) and draw its learning curve; a finished run is left as it is."""
     if run.finished and not overwrite:
         return
     with ending_together():
-        train(run, dataset, accelerator, display, overwrite, devices, num_nodes)
+        train(run, dataset, execution, display, overwrite)
     if is_main_process():
         history = pd.read_csv(run.folder / "metrics.csv")
         figures.save(figures.learning_curve(history, run.config.label), run.folder / "learning_curve")

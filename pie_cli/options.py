@@ -60,6 +60,18 @@ NumNodesOption = Annotated[
         show_default="1, or as torchrun or srun started them", rich_help_panel=FILES,
     ),
 ]  # fmt: skip
+CompileOption = Annotated[
+    bool,
+    typer.Option("--compile", help="Use torch.compile; the first step takes a minute or two.", rich_help_panel=FILES),
+]
+RecomputeOption = Annotated[
+    bool,
+    typer.Option(
+        "--recompute",
+        help="Store no activations of PIE but recompute them from its outputs: less memory, slower.",
+        rich_help_panel=FILES,
+    ),
+]
 RunArgument = Annotated[
     Path | None,
     typer.Argument(metavar="[RUN]", help="Run folder; without it, the options choose the run.", show_default=False),

@@ -275,6 +275,11 @@ class PIE(Autoencoder):
             y = block.inverse(y)
         return self.scaling.inverse(y)
 
+    def recompute_activations(self) -> None:
+        """From now on, keep no activations for the backward pass: each block's come from its output's inverse."""
+        for block in self.blocks:
+            block.recompute = True
+
     @property
     def residual_sizes(self) -> list[int]:
         """D_l of each splitting level, in encoding order: 392, 196, 132, 54."""

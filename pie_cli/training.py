@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import os
 import time
+from contextlib import nullcontext
+from types import MethodType
 from typing import Any
 
 import pandas as pd
@@ -15,12 +17,14 @@ from torch.optim.lr_scheduler import OneCycleLR
 
 from pie_cli.autoencoder import Autoencoder
 from pie_cli.data import Dataset, ImageSet
+from pie_cli.devices import Execution
 from pie_cli.distributed import agreed_signal, mean_over_ranks, start_processes
 from pie_cli.errors import Interrupted, PIEError, UsageError
 from pie_cli.files import write_json, write_text
 from pie_cli.interrupts import deferred_signals
 from pie_cli.metrics import squared_error
 from pie_cli.models import build_model
+from pie_cli.pie import PIE
 from pie_cli.progress import Display
 from pie_cli.provenance import provenance
 from pie_cli.runs import Run, TrainingConfig, restore_model
@@ -114,11 +118,9 @@ class TrainingState:
 def train(
     run: Run,
     dataset: Dataset,
-    accelerator: str,
+    execution: Execution,
     display: Display,
     overwrite: bool = False,
-    devices: int = 1,
-    num_nodes: int = 1,
 ) -> Autoencoder:
     """Train the run's model, from its checkpoint where there is one, and write all of the run's files.
 
@@ -127,10 +129,9 @@ def train(
     Arguments:
         run: what to train, and the folder to write; made if it is missing.
         dataset: trained on its training images; its validation images make each epoch's row of metrics.
-        accelerator: as `devices.find_accelerator` returns it.
+        execution: where and how it computes.
         display: where progress is shown.
         overwrite: whether to start anew where the folder holds a run.
-        devices, num_nodes: processes on each node, and nodes, as `distributed.plan_processes` returns them.
 
     Raises:
         UsageError: if a batch has more images than there are.
@@ -146,7 +147,7 @@ def train(
 
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # CUDA's condition for deterministic products
     torch.use_deterministic_algorithms(True, warn_only=True)
-    fabric = start_processes(config, accelerator, devices, num_nodes)
+    fabric = start_processes(config, execution)
     first = fabric.is_global_zero  # the one rank that reads and writes the folder
     if first and overwrite:
         run.clear()
@@ -160,7 +161,12 @@ def train(
         state.restore(run, *checkpoint)
     elif config.init == "pca":
         state.model.start_from_data(training_batch(images[:START_IMAGES], config, state.noise))
+    if execution.recompute and isinstance(state.model, PIE):
+        state.model.recompute_activations()
     module, optimizer = fabric.setup(state.model, state.optimizer)
+    if execution.compiled:
+        compiled = torch.compile(type(state.model).loss)
+        state.model.loss = MethodType(compiled, state.model)  # type: ignore[method-assign]
     module.mark_forward_method("loss")
 
     with deferred_signals() as signal_number, display:
@@ -188,7 +194,9 @@ def train(
             if epoch_ends:
                 order = epoch_order(len(images), config.seed, epoch + 1)
             if epoch_ends and first:
-                health = validate(state.model, dataset.validation, config, min(CHECK_SAMPLES, len(images)))
+                # Batches of other sizes would be compiled anew.
+                with torch.compiler.set_stance("force_eager") if execution.compiled else nullcontext():
+                    health = validate(state.model, dataset.validation, config, min(CHECK_SAMPLES, len(images)))
                 state.end_epoch(epoch + 1, steps_per_epoch, health)
                 write_text(run.folder / "metrics.csv", pd.DataFrame(state.history).to_csv(index=False))
                 display.epoch(state.history[-1])

@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 from pie_cli.data import load_dataset
-from pie_cli.distributed import plan_processes
+from pie_cli.devices import Execution
+from pie_cli.distributed import plan_execution
 from pie_cli.errors import Interrupted, UsageError
 from pie_cli.launch import open_for_training, run_config
 from pie_cli.runs import Run, RunConfig
@@ -78,7 +79,7 @@ def two_processes(
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A run of three epochs of ten steps, trained in one process without a break."""
     run = Run(tmp_path_factory.mktemp("whole"), config())
-    train(run, load_dataset("digits", report=lambda line: None), "cpu", silent())
+    train(run, load_dataset("digits", report=lambda line: None), Execution("cpu"), silent())
     return run
 
 
@@ -104,7 +105,7 @@ def test_two_processes_train_what_one_does(tmp_path: Path, whole: Run) -> None:
 
     run = open_for_training(config(), tmp_path, resume=True, overwrite=False)
     with pytest.raises(Interrupted):
-        train(run, load_dataset("digits", report=lambda line: None), "cpu", Stopping(14, signal.SIGINT))
+        train(run, load_dataset("digits", report=lambda line: None), Execution("cpu"), Stopping(14, signal.SIGINT))
 
     torchrun = ("-m", "torch.distributed.run", "--nproc-per-node", "2")
     done = two_processes(tmp_path, "--resume", starter=torchrun)
@@ -123,7 +124,7 @@ def test_a_killed_rank_ends_all(tmp_path: Path, whole: Run) -> None:
     assert re.fullmatch(r"error: a training process died .*--resume\n", lost.stderr)
     run = open_for_training(config(), tmp_path, resume=True, overwrite=False)
     assert load_tensors(run.checkpoint)[1]["step"] == 10
-    train(run, load_dataset("digits", report=lambda line: None), "cpu", silent())
+    train(run, load_dataset("digits", report=lambda line: None), Execution("cpu"), silent())
     assert_same_training(run, whole)
 
 
@@ -165,17 +166,17 @@ def test_what_cannot_work_is_refused_at_once(
 def test_processes_that_slurm_started_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {"NTASKS": 8, "NNODES": 2, "NTASKS_PER_NODE": 4, "STEP_ID": 0}.items():
         monkeypatch.setenv(f"SLURM_{name}", str(value))
-    assert plan_processes(config(), "cpu", None, None) == (4, 2)
+    assert plan_execution(config(), "cpu", None, None) == Execution("cpu", 4, 2)
 
 
 def test_gpus_are_counted_and_asked_for_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: including_emulation)
-    assert plan_processes(config(), "cuda", 2, None) == (2, 1)
+    assert plan_execution(config(), "cuda", 2, None) == Execution("cuda", 2, 1)
     with pytest.raises(UsageError, match="--devices 4"):
-        plan_processes(config(), "cuda", 4, None)
+        plan_execution(config(), "cuda", 4, None)
     with pytest.raises(UsageError, match="--precision bf16-mixed"):
-        plan_processes(config(precision="bf16-mixed"), "cuda", 2, None)
+        plan_execution(config(precision="bf16-mixed"), "cuda", 2, None)
 
 
 def test_mixed_precision_is_part_of_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -192,7 +193,7 @@ def test_mixed_precision_is_part_of_the_run(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(PIE, "loss", spy)
     dataset = load_dataset("digits", report=lambda line: None)
     run = Run(tmp_path / "run", config(epochs=1, precision="bf16-mixed"))
-    train(run, dataset, "cpu", silent())
+    train(run, dataset, Execution("cpu"), silent())
     assert seen[:10] == [(True, torch.float32)] * 10
     assert not any(autocast for autocast, _ in seen[10:])  # validation is in float32
     assert Run.open(run.folder).config.differences(config(epochs=1)) == ["precision: bf16-mixed, now 32-true"]

@@ -15,6 +15,7 @@ from rich.console import Console
 from torch import Tensor
 
 from pie_cli.data import Dataset, load_dataset
+from pie_cli.devices import Execution
 from pie_cli.errors import Interrupted, PIEError
 from pie_cli.launch import run_config
 from pie_cli.progress import TrainingDisplay
@@ -61,16 +62,16 @@ def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
 def test_interrupted_training_ends_bit_identical(model: str, digits: Dataset, tmp_path: Path) -> None:
     """Mid-epoch, at an epoch's end and after the last step but one, and twice from the same seed."""
     whole = small_run(tmp_path / "whole", model)
-    train(whole, digits, "cpu", silent())
+    train(whole, digits, Execution("cpu"), silent())
     expected = load_tensors(whole.weights)[0]
 
     stopped = small_run(tmp_path / "stopped", model)
     for at, signum in ((7, signal.SIGINT), (10, signal.SIGTERM), (29, signal.SIGINT)):
         with pytest.raises(Interrupted, match="--resume") as raised:
-            train(stopped, digits, "cpu", Stopping(at, signum))
+            train(stopped, digits, Execution("cpu"), Stopping(at, signum))
         assert raised.value.exit_code == 128 + signum
         assert not stopped.finished
-    train(stopped, digits, "cpu", silent())
+    train(stopped, digits, Execution("cpu"), silent())
     assert same(load_tensors(stopped.weights)[0], expected)
 
     expected_rows, rows = (pd.read_csv(run.folder / "metrics.csv").drop(columns="seconds") for run in (whole, stopped))
@@ -83,14 +84,14 @@ def test_another_seed_gives_other_weights(digits: Dataset, tmp_path: Path) -> No
     weights = []
     for seed in (0, 1):
         run = small_run(tmp_path / str(seed), epochs=1, seed=seed)
-        train(run, digits, "cpu", silent())
+        train(run, digits, Execution("cpu"), silent())
         weights.append(load_tensors(run.weights)[0])
     assert not same(*weights)
 
 
 def test_training_learns(digits: Dataset, tmp_path: Path) -> None:
     run = small_run(tmp_path / "run", epochs=8)
-    train(run, digits, "cpu", silent())
+    train(run, digits, Execution("cpu"), silent())
     history = pd.read_csv(run.folder / "metrics.csv")
     assert history["val_loss"].is_monotonic_decreasing
     clean = digits.validation.images.float() / 255
@@ -103,28 +104,28 @@ def test_training_learns(digits: Dataset, tmp_path: Path) -> None:
 def test_divergence_stops_before_the_weights_are_spoilt(digits: Dataset, tmp_path: Path) -> None:
     run = small_run(tmp_path / "run", lr=1e30)
     with pytest.raises(PIEError, match="not finite at step"):
-        train(run, digits, "cpu", silent())
+        train(run, digits, Execution("cpu"), silent())
     assert not run.finished
 
 
 def test_checkpoint_of_another_configuration_is_refused(digits: Dataset, tmp_path: Path) -> None:
     run = small_run(tmp_path / "run")
     with pytest.raises(Interrupted):
-        train(run, digits, "cpu", Stopping(3, signal.SIGINT))
+        train(run, digits, Execution("cpu"), Stopping(3, signal.SIGINT))
     other = Run(run.folder, RunConfig(run.config.model, replace(run.config.training, lr=1e-4)))
     with pytest.raises(PIEError, match="another configuration"):
-        train(other, digits, "cpu", silent())
+        train(other, digits, Execution("cpu"), silent())
 
 
 def test_damaged_checkpoint_is_refused(digits: Dataset, tmp_path: Path) -> None:
     run = small_run(tmp_path / "run")
     with pytest.raises(Interrupted):
-        train(run, digits, "cpu", Stopping(3, signal.SIGINT))
+        train(run, digits, Execution("cpu"), Stopping(3, signal.SIGINT))
     content = bytearray(run.checkpoint.read_bytes())
     content[-100] ^= 1
     run.checkpoint.write_bytes(content)
     with pytest.raises(PIEError, match=r"checkpoint\.safetensors is damaged"):
-        train(run, digits, "cpu", silent())
+        train(run, digits, Execution("cpu"), silent())
 
 
 def test_training_batch_has_the_variance_that_was_asked_for() -> None:
@@ -154,7 +155,7 @@ def test_validation_leaves_the_random_state_alone(digits: Dataset) -> None:
 
 def test_load_model_is_the_trained_one(digits: Dataset, tmp_path: Path) -> None:
     run = small_run(tmp_path / "run", epochs=1)
-    trained = train(run, digits, "cpu", silent())
+    trained = train(run, digits, Execution("cpu"), silent())
     loaded = load_model(run.folder)
     x = digits.test.images[:5].float() / 255
     assert not loaded.training

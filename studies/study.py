@@ -1,0 +1,110 @@
+"""What every study is: variants of one training at equal budget and seed, judged on the validation images."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from pie_cli.classifier import load_or_train_classifier
+from pie_cli.data import Dataset, load_dataset
+from pie_cli.evaluation import evaluate
+from pie_cli.provenance import provenance
+from pie_cli.runs import Run
+
+RUNS = Path("results/studies")
+TABLES = Path(__file__).parent / "results"
+COLUMNS = {
+    "parameters": "parameters",
+    "seconds": "training, s",
+    "mse_by_epoch": "MSE by epoch",
+    "mse": "MSE",
+    "bits_per_dim": "bits/dim",
+    "knn_accuracy": "5-NN of z",
+    "umap_silhouette": "silhouette",
+    "z_std": "std of z",
+    "frechet_distance": "FD",
+    "sharpness": "sharpness",
+    "samples_not_finite": "not finite",
+}
+
+
+@dataclass(frozen=True)
+class Study:
+    """One experiment.
+
+    Arguments:
+        name: of its table and of its folder of runs.
+        question: what it asks, in a line.
+        variants: the options of `pie train` of each row. An option word "+name" in front stands for the change of
+            that name in `studies.changes`, for what is no option of the program.
+        epochs: budget of each variant that does not say otherwise.
+    """
+
+    name: str
+    question: str
+    variants: Mapping[str, str]
+    epochs: int = 4
+
+    def command(self, variant: str) -> list[str]:
+        """Return the command that trains a variant, or goes on with it."""
+        words = shlex.split(self.variants[variant])
+        changes = [word[1:] for word in words if word.startswith("+")]
+        options = [word for word in words if not word.startswith("+")]
+        if "--epochs" not in options:
+            options += ["--epochs", str(self.epochs)]
+        start = [sys.executable, "-m", "studies.changes", ",".join(changes)]
+        return [*start, "train", "--resume", "--results-dir", str(self.folder(variant)), *options]
+
+    def folder(self, variant: str) -> Path:
+        """Return the results folder of a variant."""
+        return RUNS / self.name / variant.replace(" ", "_").replace("/", "_")
+
+    def measure(self, variant: str, dataset: Dataset) -> dict[str, object]:
+        """Train a variant and return its row of the table."""
+        folder = self.folder(variant)
+        folder.mkdir(parents=True, exist_ok=True)
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        with open(folder / "log.txt", "w", encoding="utf-8") as log:
+            subprocess.run(self.command(variant), env=environment, stdout=log, stderr=log, check=True)
+        (run_folder,) = folder.glob("pie-*")
+        run = Run.open(run_folder)
+        classifier = load_or_train_classifier(RUNS, dataset.train, dataset.name)
+        judged = dataclasses.replace(dataset, test=dataset.validation)  # the test images decide nothing
+        numbers = evaluate(run, judged, classifier, "cpu").numbers
+        history = pd.read_csv(run_folder / "metrics.csv")
+        row: dict[str, object] = {"variant": variant, "options": self.variants[variant], **numbers}
+        row["seconds"] = history["seconds"].iloc[-1]
+        row["mse_by_epoch"] = " ".join(f"{mse:.4f}"[1:] for mse in history["val_mse"])
+        return row
+
+    def run(self) -> None:
+        """Parse the command line; train all variants, or those named; write the table of all that are finished."""
+        parser = argparse.ArgumentParser(description=self.question)
+        parser.add_argument("variants", nargs="*", help="only these; all by default")
+        parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="trainings at a time")
+        arguments = parser.parse_args()
+        dataset = load_dataset("mnist")
+        load_or_train_classifier(RUNS, dataset.train, dataset.name)
+        with ThreadPoolExecutor(arguments.jobs) as pool:
+            rows = list(pool.map(lambda name: self.measure(name, dataset), arguments.variants or self.variants))
+        self.write(pd.DataFrame(rows))
+
+    def write(self, rows: pd.DataFrame) -> None:
+        """Write the table as CSV, whole, and as Markdown, rounded."""
+        TABLES.mkdir(exist_ok=True)
+        facts = provenance("cpu", 1)
+        rows.to_csv(TABLES / f"{self.name}.csv", index=False)
+        shown = rows[["variant", *(column for column in COLUMNS if column in rows)]].rename(columns=COLUMNS)
+        table = shown.to_markdown(index=False, floatfmt=".4g")
+        note = f"`python -m studies.{self.name}`, seed 0, validation images, commit {facts['commit']}"
+        (TABLES / f"{self.name}.md").write_text(f"{self.question}\n\n{table}\n\n{note}\n", encoding="utf-8")
