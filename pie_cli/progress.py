@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol
 
@@ -43,12 +43,12 @@ class TrainingDisplay:
     Arguments:
         console: where to show it; whether it is a terminal decides between bar and lines.
         title: the run's name.
-        log: also gets each epoch's numbers, if given.
+        open_log: opens a log when the training starts, which then also gets each epoch's numbers.
     """
 
-    def __init__(self, console: Console, title: str, log: SummaryWriter | None = None) -> None:
+    def __init__(self, console: Console, title: str, open_log: Callable[[], SummaryWriter] | None = None) -> None:
         self.console = console
-        self.log = log
+        self.open_log = open_log
         self.title = title
         self.live = console.is_terminal
         self.bar = Progress(
@@ -74,6 +74,7 @@ class TrainingDisplay:
 
     def start(self, steps: int, steps_per_epoch: int, batch_size: int, step: int) -> None:
         """Begin at `step` of `steps`."""
+        self.log = self.open_log() if self.open_log else None
         self.steps, self.steps_per_epoch, self.batch_size = steps, steps_per_epoch, batch_size
         self.first_step, self.first_time, self.shown = step, time.monotonic(), time.monotonic()
         self.mse = "–"

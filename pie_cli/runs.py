@@ -6,12 +6,14 @@ checkpoint.safetensors everything that an interrupted training needs to go on; r
 metrics.csv            one row an epoch
 provenance.json        versions, commit, machine, command, wall time
 figures/               what the figure commands draw
+.lock                  locked by the process that trains or evaluates here; empty, and left where it is
 """
 
 from __future__ import annotations
 
 import json
 import math
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -21,6 +23,7 @@ import torch
 from pie_cli.autoencoder import Autoencoder
 from pie_cli.errors import PIEError
 from pie_cli.files import write_json
+from pie_cli.locks import lock
 from pie_cli.models import CONFIGS, ModelConfig, build_model, model_name
 from pie_cli.paper import DEFAULT_EPOCHS
 from pie_cli.pie import PIEConfig
@@ -80,6 +83,11 @@ class TrainingConfig:
                 raise ValueError(f"{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}")
 
 
+def in_epochs(epochs: int) -> str:
+    """Return how long a training is, in words."""
+    return f"{epochs} epoch{'s' if epochs > 1 else ''}"
+
+
 @dataclass(frozen=True)
 class RunConfig:
     """What a run trains, and how."""
@@ -107,8 +115,7 @@ class RunConfig:
     @property
     def label(self) -> str:
         """What figures and tables call this run."""
-        epochs = self.training.epochs
-        return f"{self.name}, {epochs} epoch{'s' if epochs > 1 else ''}{' (quick run)' if self.quick else ''}"
+        return f"{self.name}, {in_epochs(self.training.epochs)}{' (quick run)' if self.quick else ''}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return what config.json holds; ε₀ stands beside ε₀², since other codes take a standard deviation."""
@@ -182,6 +189,19 @@ class Run:
         """Make the folder and write config.json."""
         write_json(self.folder / "config.json", self.config.to_dict())
 
+    def lock(self) -> AbstractContextManager[None]:
+        """Keep other processes from training here within the block, which may contain another such block.
+
+        It is freed when the process dies, whatever the reason; `locks` says which file systems that needs. Whoever only
+        reads, or only adds an evaluation or a figure, takes no lock.
+
+        Raises (on entering):
+            Held: if another process trains or evaluates the run.
+            PIEError: if the folder cannot be made or locked.
+        """
+        held = f"another process is training or evaluating {self.folder}; wait for it, or choose another --results-dir"
+        return lock(self.folder / ".lock", held)
+
     @property
     def weights(self) -> Path:
         return self.folder / "weights.safetensors"
@@ -206,8 +226,16 @@ class Run:
 
     @property
     def evaluated(self) -> bool:
-        """Whether figures of merit lie in the folder (`evaluation.evaluate` checks whether they are still right)."""
-        return (self.folder / "evaluation.json").exists()
+        """Whether it is trained and its figures of merit lie there (`evaluation.evaluate` checks that they fit)."""
+        return self.finished and (self.folder / "evaluation.json").exists()
+
+    @property
+    def epochs_done(self) -> int:
+        """How many epochs the training has come to the end of, whoever trains."""
+        try:
+            return len((self.folder / "metrics.csv").read_text(encoding="utf-8").splitlines()) - 1
+        except OSError:
+            return 0
 
     @property
     def files(self) -> list[Path]:

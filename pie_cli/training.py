@@ -140,9 +140,7 @@ def train(
         Interrupted: on Ctrl-C or SIGTERM, after the current step, with a checkpoint written.
     """
     config = run.config.training
-    steps_per_epoch = len(dataset.train) // config.batch_size
-    if steps_per_epoch == 0:
-        raise UsageError(f"--batch-size {config.batch_size} exceeds the {len(dataset.train)} training images")
+    steps_per_epoch = batches_per_epoch(dataset, config)
     steps = config.epochs * steps_per_epoch
 
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # CUDA's condition for deterministic products
@@ -217,6 +215,13 @@ def train(
         run.save_weights(state.model)  # last: it says that the run is finished
         run.checkpoint.unlink(missing_ok=True)
     return state.model.eval()
+
+
+def batches_per_epoch(dataset: Dataset, config: TrainingConfig) -> int:
+    """Return the number of whole batches in the training images. Raises UsageError if there is none."""
+    if len(dataset.train) < config.batch_size:
+        raise UsageError(f"--batch-size {config.batch_size} exceeds the {len(dataset.train)} training images")
+    return len(dataset.train) // config.batch_size
 
 
 def epoch_order(images: int, seed: int, epoch: int) -> Tensor:

@@ -35,7 +35,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_train_writes_the_run_folder(results: Path) -> None:
     run = results / NAME
-    names = ("config.json", "learning_curve.pdf", "learning_curve.png", "metrics.csv", "provenance.json")
+    names = (".lock", "config.json", "learning_curve.pdf", "learning_curve.png", "metrics.csv", "provenance.json")
     assert sorted(path.name for path in run.iterdir()) == sorted([*names, "weights.safetensors"])
     config = json.loads((run / "config.json").read_text())
     assert config["model"]["eps2"] == 0.01
@@ -144,7 +144,7 @@ def test_ctrl_c_and_resume(tmp_path: Path, capsys: pytest.CaptureFixture[str], m
     assert process.returncode == 130
     assert errors.startswith("error: stopped")
     assert errors.count("\n") == 1
-    assert not [path for path in (stopped / NAME).iterdir() if path.name.startswith(".")]
+    assert not [path for path in (stopped / NAME).glob(".*") if path.name != ".lock"]
     for folder in (stopped, whole):
         code, _, errors = call(f"{train} {folder}", capsys, monkeypatch)
         assert code == 0, errors
@@ -185,7 +185,7 @@ BAD_USAGE = [
     ("train --model vae --eps2 0.1", "--eps2 is an option of PIE"),
     ("train --model wae --init pca", "--init is an option of PIE"),
     ("train --device tpu", "--device"),
-    ("train --results-dir {file}", "cannot write"),
+    ("train --results-dir {file}", "cannot lock"),
     ("train --unknown", "--unknown"),
     ("fly", "fly"),
     ("sample --std 1 --variance 1", "give one of them"),

@@ -127,7 +127,7 @@ def test_swapped_files_are_both_named(tmp_path: Path) -> None:
 
 def test_a_data_folder_that_cannot_be_made_is_reported_before_any_download(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(PIEError, match=r"cannot fetch into .*file.*--data-dir"):
+    with pytest.raises(PIEError, match=r"cannot lock .*file.*--data-dir"):
         load_dataset("mnist", tmp_path / "file")
 
 

@@ -214,7 +214,7 @@ def test_classifier_learns_is_cached_and_is_mended(tmp_path: Path, monkeypatch: 
     )
     assert not messages
 
-    (path,) = tmp_path.iterdir()
+    (path,) = tmp_path.glob("[!.]*")
     intact = path.read_bytes()
     for damaged in (intact[:-1] + bytes([intact[-1] ^ 1]), intact[:100]):
         path.write_bytes(damaged)
