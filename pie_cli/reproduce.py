@@ -34,7 +34,7 @@ from pie_cli.paper import (
 )
 from pie_cli.pie import PIE
 from pie_cli.report import results_page
-from pie_cli.runs import Run, RunConfig
+from pie_cli.runs import Run, RunConfig, in_epochs
 from pie_cli.suite import Suite, by_family, family, means, summary
 from pie_cli.tables import print_table, write_table
 
@@ -149,12 +149,12 @@ def write_table_1(
     suite: Suite, configs: list[RunConfig], evaluations: Mapping[str, Evaluation]
 ) -> dict[str, pd.DataFrame]:
     """Write Table 1 of the runs with d = 8 and seed 0 among `configs`; return it as "table1", and its "audit"."""
-    rows = [table1.true_row(suite.dataset, suite.classifier)]
+    rows = {"true": table1.true_images(suite.dataset, suite.classifier)}
     chosen = [c for c in configs if c.model.latent_dim == SHARPNESS_LATENT_DIM and c.training.seed == 0]
     for config in sorted(chosen, key=lambda c: family(c).startswith("pie")):  # the baselines first, as in the paper
         model, _, *eps2 = family(config).split("-")
         name = f"{model.upper()} ε₀² = {eps2[0].removeprefix('eps')}" if eps2 else model.upper()
-        rows.append(table1.row(name, evaluations[config.name]))
+        rows[name] = evaluations[config.name]
     table1.write(rows, suite.place.results_dir, suite.origin(map(suite.place.run, chosen)), suite.quick)
     return {"table1": table1.frame(rows), "audit": table1.audit_frame(rows)}
 
@@ -176,7 +176,7 @@ def certify(suite: Suite, evaluations: Mapping[str, Evaluation]) -> dict[str, fl
 def draw_figures(suite: Suite, evaluations: Mapping[str, Evaluation]) -> None:
     """Draw Fig. 7, one column for each ε₀², Fig. 8, one panel for each, and Fig. 9, of the smallest ε₀²."""
     folder, columns, titles, paths, models = suite.place.results_dir, [], [], [], []
-    quick = f", {suite.length} (quick run)" if suite.quick else ""
+    quick = f", {in_epochs(suite.epochs)} (quick run)" if suite.quick else ""
     for eps2 in EPS2_VALUES:
         config = suite.config("pie", LATENT_DIM, 0, eps2)
         models.append(suite.place.run(config).load_model(suite.place.accelerator))

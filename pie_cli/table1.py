@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from pie_cli import evaluation, figures, metrics
+from pie_cli import figures, metrics
 from pie_cli.classifier import Classifier
 from pie_cli.data import Dataset
-from pie_cli.evaluation import STRIP, Evaluation
+from pie_cli.evaluation import STRIP, Evaluation, audit
 from pie_cli.inference import clean
 from pie_cli.paper import SHARPNESS_LATENT_DIM, TABLE_1
 from pie_cli.tables import write_table
@@ -27,76 +25,52 @@ NOTE = (
 )
 
 
-@dataclass(frozen=True)
-class Row:
-    """A row of Table 1.
-
-    Arguments:
-        name: what it shows.
-        paper: the paper's sharpness, nan where it has none.
-        numbers: figures of merit, as `evaluation.evaluate` names them.
-        audit: the sharpness under each convention.
-        sharpness: of each image, (N,).
-        strip: a few of the images, (STRIP, C, H, W).
-    """
-
-    name: str
-    paper: float
-    numbers: dict[str, float]
-    audit: dict[str, float]
-    sharpness: NDArray[np.float32]
-    strip: NDArray[np.float32]
-
-
-def true_row(dataset: Dataset, classifier: Classifier) -> Row:
-    """Return the row of the test images themselves."""
+def true_images(dataset: Dataset, classifier: Classifier) -> Evaluation:
+    """Return the row of the test images themselves: what is measured of samples, of them."""
     images = clean(dataset.test)
     mean, error = metrics.sharpness(images)
     numbers = {"sharpness": mean, "sharpness_error": error, "sharpness_unclipped": mean}
     numbers |= metrics.realism(classifier, clean(dataset.train[: len(images)]), images)
-    sharpness = metrics.laplacian_variance(images).numpy()
-    strip = images[:STRIP].numpy()
-    return Row("true", TABLE_1["true"], numbers, evaluation.audit(images), sharpness, strip)
+    sharpness, no_plane = metrics.laplacian_variance(images).numpy(), np.empty((0, 2), np.float32)
+    return Evaluation(numbers, audit(images), sharpness, images[:STRIP].numpy(), no_plane)
 
 
-def row(name: str, of: Evaluation) -> Row:
-    """Return the row of a trained run; PIE's figure in the paper has no ε₀² beside it, so it stands at each."""
-    return Row(name, TABLE_1[name.split()[0].lower()], of.numbers, of.audit, of.sharpness, of.strip)
+def frame(rows: Mapping[str, Evaluation]) -> pd.DataFrame:
+    """Return the table of the rows by name, the true images first.
 
-
-def frame(rows: Sequence[Row]) -> pd.DataFrame:
-    """Return the table."""
-    true = rows[0].numbers["sharpness"]
+    PIE's figure in the paper has no ε₀² beside it, so it stands at each.
+    """
+    true = rows["true"].numbers["sharpness"]
     return pd.DataFrame(
         {
-            "": r.name,
-            "paper": r.paper,
-            "sharpness": r.numbers["sharpness"],
-            "± (s.e.)": r.numbers["sharpness_error"],
-            "unclipped": r.numbers["sharpness_unclipped"],
-            "|sharpness − true|": abs(r.numbers["sharpness"] - true),
-            "Fréchet distance": r.numbers["frechet_distance"],
-            "precision": r.numbers["precision"],
-            "parameters": r.numbers.get("parameters", np.nan),
-            "training, s": r.numbers.get("training_seconds", np.nan),
+            "": name,
+            "paper": TABLE_1[name.split()[0].lower()],
+            "sharpness": of.numbers["sharpness"],
+            "± (s.e.)": of.numbers["sharpness_error"],
+            "unclipped": of.numbers["sharpness_unclipped"],
+            "|sharpness − true|": abs(of.numbers["sharpness"] - true),
+            "Fréchet distance": of.numbers["frechet_distance"],
+            "precision": of.numbers["precision"],
+            "parameters": of.numbers.get("parameters", np.nan),
+            "training, s": of.numbers.get("training_seconds", np.nan),
         }
-        for r in rows
+        for name, of in rows.items()
     )
 
 
-def audit_frame(rows: Sequence[Row]) -> pd.DataFrame:
+def audit_frame(rows: Mapping[str, Evaluation]) -> pd.DataFrame:
     """Return the same images under each convention in use, a column a row of Table 1."""
-    return pd.DataFrame({"convention": list(rows[0].audit), **{r.name: list(r.audit.values()) for r in rows}})
+    columns = {name: list(of.audit.values()) for name, of in rows.items()}
+    return pd.DataFrame({"convention": list(rows["true"].audit), **columns})
 
 
-def write(rows: Sequence[Row], folder: Path, provenance: str, quick: bool) -> list[Path]:
+def write(rows: Mapping[str, Evaluation], folder: Path, provenance: str, quick: bool) -> list[Path]:
     """Write the table, its audit and its figure to `folder`; return the paths."""
     note = f"{'Quick runs. ' if quick else ''}{NOTE} d = {SHARPNESS_LATENT_DIM}. {provenance}"
     files = write_table(frame(rows), folder / "table1", note, digits=3)
     audit_note = f"Each line changes one thing of the first. {provenance}"
     files += write_table(audit_frame(rows), folder / "table1_audit", audit_note, digits=3)
-    names = [r.name for r in rows]
     title = f"sharpness of samples, d = {SHARPNESS_LATENT_DIM}{' (quick runs)' if quick else ''}"
-    figure = figures.sharpness([r.sharpness for r in rows], [r.strip for r in rows], names, title)
-    arrays = {name: of.sharpness for name, of in zip(names, rows, strict=True)}
+    arrays = {name: of.sharpness for name, of in rows.items()}
+    figure = figures.sharpness(list(arrays.values()), [of.strip for of in rows.values()], list(arrays), title)
     return [*files, *figures.save(figure, folder / "table1"), figures.save_data(folder / "table1", **arrays)]
