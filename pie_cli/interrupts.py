@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -11,6 +12,7 @@ from types import FrameType
 from pie_cli.devices import is_main_process
 from pie_cli.errors import Interrupted
 
+ECHO_SECONDS = 1.0
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -29,15 +31,22 @@ def raise_on_signals() -> None:
 
 @contextmanager
 def deferred_signals() -> Iterator[Callable[[], int | None]]:
-    """Within the block a first signal is only noted, and the yielded function returns its number; a second one acts."""
-    noted: list[int] = []
+    """Within the block a first signal is only noted, and the yielded function returns its number; a second one acts.
+
+    A second one within `ECHO_SECONDS` does not count: Ctrl-C in a terminal, or a cluster's stop, reaches a whole family
+    of processes at once, and then a parent tells its children again.
+    """
+    noted: list[tuple[int, float]] = []
     if threading.current_thread() is not threading.main_thread():  # only the main thread may set handlers
         yield lambda: None
         return
 
     def handle(signum: int, frame: FrameType | None) -> None:
-        noted.append(signum)
-        restore()
+        if not noted:
+            noted.append((signum, time.monotonic()))
+        elif time.monotonic() - noted[0][1] > ECHO_SECONDS:
+            restore()
+            signal.raise_signal(signum)
 
     previous = {signum: signal.getsignal(signum) for signum in _SIGNALS}
 
@@ -48,6 +57,6 @@ def deferred_signals() -> Iterator[Callable[[], int | None]]:
     for signum in _SIGNALS:
         signal.signal(signum, handle)
     try:
-        yield lambda: noted[0] if noted else None
+        yield lambda: noted[0][0] if noted else None
     finally:
         restore()
