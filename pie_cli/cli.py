@@ -310,7 +310,10 @@ def reproduce(
     results_dir: ResultsOption = Path("results"),
     device: DeviceOption = "auto",
 ) -> None:
-    """The whole paper: trains what is missing, draws Fig. 7 to 9, writes Table 1 and a verdict on every claim."""
+    """The whole paper: trains what is missing, draws Fig. 7 to 9, writes Table 1 and a verdict on every claim.
+
+    Started several times on one --results-dir, also on several machines, the processes share the work.
+    """
     from pie_cli.reproduce import print_verdicts
     from pie_cli.reproduce import reproduce as reproduce_all
     from pie_cli.suite import Suite

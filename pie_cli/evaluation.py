@@ -8,6 +8,7 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -88,7 +89,11 @@ class Evaluation:
 
 
 def evaluate(run: Run, dataset: Dataset, classifier: Classifier, device: str) -> Evaluation:
-    """Return the run's figures of merit, from its folder where they were measured of the same weights before."""
+    """Return the run's figures of merit, from its folder where they were measured of the same weights before.
+
+    Processes that measure the same run at once need no lock: each writes whole files that name the weights, the same
+    ones up to the last bits in which machines differ, and figures and numbers of different weights are never paired.
+    """
     path, key = run.folder / "evaluation.json", _key(run, dataset)
     stored = _stored(path)
     if stored.get("key") != key:
@@ -100,7 +105,7 @@ def evaluate(run: Run, dataset: Dataset, classifier: Classifier, device: str) ->
         if isinstance(model, PIE):
             numbers |= _likelihood(model, dataset) | {"inverse_error": inverse_error(model, dataset)}
         sampled, audit, sharpness, strip = _samples(model, dataset, classifier)
-        arrays = {"sharpness": sharpness.numpy(), "strip": strip.numpy(), "plane": plane.numpy()}
+        arrays = {"sharpness": sharpness.numpy(), "strip": strip.numpy(), "plane": plane.numpy(), "key": np.array(key)}
         figures.save_data(run.folder / "evaluation", **arrays)
         stored = {"key": key, "numbers": _without_nan(numbers | sampled), "audit": audit}
         write_json(path, stored)
@@ -117,10 +122,12 @@ def _key(run: Run, dataset: Dataset) -> str:
 
 
 def _stored(path: Path) -> dict[str, Any]:
-    """Return what evaluation.json holds; nothing where it is missing or cannot be read, as it can be made again."""
+    """Return what evaluation.json holds; nothing where it or its arrays are missing, damaged or of other weights."""
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8"))) if path.with_suffix(".npz").exists() else {}
-    except (OSError, ValueError):
+        stored = dict(json.loads(path.read_text(encoding="utf-8")))
+        with np.load(path.with_suffix(".npz"), allow_pickle=False) as arrays:
+            return stored if str(arrays["key"]) == stored["key"] else {}
+    except (OSError, ValueError, KeyError, BadZipFile):  # it can be made again
         return {}
 
 

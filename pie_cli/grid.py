@@ -1,32 +1,45 @@
-"""Many runs, some at a time: each is trained and evaluated in a process of its own, and whatever exists is reused."""
+"""Many runs, some at a time, in processes that share nothing but the folder of the runs.
+
+There is no list of who does what. Every worker walks along the runs, trains and evaluates the first one that is neither
+finished nor locked by another process, and walks again; where others hold all that is left, it waits until they finish
+or the kernel frees the lock of one that died, and goes on from its checkpoint. So workers can be added and lost at any
+time, on one machine or on several (see `locks` for the file systems).
+"""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
-import queue
+import signal
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import torch
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from torch import Tensor
 
+from pie_cli.allocator import keep_freed_memory
+from pie_cli.classifier import Classifier, load_or_train_classifier
+from pie_cli.data import Dataset, load_dataset
+from pie_cli.devices import Execution
 from pie_cli.errors import Interrupted, PIEError
-from pie_cli.models import model_name
+from pie_cli.evaluation import evaluate
+from pie_cli.grid_display import GridDisplay
+from pie_cli.interrupts import raise_on_signals
+from pie_cli.launch import train_run
+from pie_cli.locks import Held
 from pie_cli.runs import Run, RunConfig
 
-Tasks = multiprocessing.Queue  # of RunConfig, None at the end
-Messages = multiprocessing.Queue  # of (run, kind, value)
-
-STEP_COST = {"pie": 5.0, "vae": 1.0, "wae": 1.0}  # of a training step, roughly; only the time left depends on it
+POLL_SECONDS = 1.0  # between two looks at runs that other processes hold
 REPORT_SECONDS = 1.0  # between a worker's messages
-LINE_SECONDS = 30.0  # between plain lines
 
 
 @dataclass(frozen=True)
@@ -52,98 +65,140 @@ class Place:
 
 def default_jobs(accelerator: str) -> int:
     """Return how many runs to train at a time: one a core on a CPU, where single threads waste least; one on a GPU."""
-    return (os.cpu_count() or 1) if accelerator == "cpu" else 1
+    if accelerator != "cpu":
+        return 1
+    # A cluster gives a job some of a machine's cores.
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def train_and_evaluate(configs: Sequence[RunConfig], place: Place, console: Console) -> None:
     """Have every run trained and evaluated, `place.jobs` at a time; finished ones are kept, interrupted ones go on.
 
+    Other processes may do the same in the same folder: they share the work, and all return when all of it is done.
+
     Raises:
-        PIEError: the first of a worker's, after the others have saved their checkpoints.
+        PIEError: the first of a worker's, after the others have saved their checkpoints; or if all workers have died.
         Interrupted: on Ctrl-C or SIGTERM, likewise.
     """
+    runs = [place.run(config) for config in configs]
     # Fresh interpreters: forking a process whose threads hold locks is not safe.
     context = multiprocessing.get_context("spawn")
-    tasks: Tasks = context.Queue()
-    messages: Messages = context.Queue()
-    for config in configs:
-        tasks.put(config)
-    workers = [context.Process(target=_work, args=(tasks, place, messages), daemon=True) for _ in range(place.jobs)]
-    unfinished = {config.name for config in configs}
-    with _GridDisplay(console, configs) as display:
+    workers: dict[Connection, SpawnProcess] = {}
+    with GridDisplay(console, runs) as display:
         try:
-            for worker in workers:
-                tasks.put(None)  # one sign of the end for each
+            for _ in range(min(place.jobs, len(runs))):
+                # A pipe for each: a queue that they share has a lock, which one that is killed may take along.
+                messages, end = context.Pipe(duplex=False)
+                worker = context.Process(target=_work, args=(runs, place, end), daemon=True)
                 worker.start()
-            while unfinished:
-                try:
-                    name, kind, value = messages.get(timeout=1.0)
-                except queue.Empty:
-                    _check_alive(workers)
-                    continue
-                if kind == "failed":
-                    raise PIEError(f"{name}: {value}")
-                display.show(name, kind, value)
-                if kind == "done":
-                    unfinished.remove(name)
+                end.close()
+                workers[messages] = worker
+            _follow(workers, display)
         except Interrupted as error:
             message = "stopped; all that is trained is kept: the same command goes on"
             raise Interrupted(error.exit_code - 128, message) from error
         finally:
-            for worker in workers:
-                if unfinished:
-                    worker.terminate()  # SIGTERM: one that trains saves its checkpoint
+            for worker in workers.values():
+                worker.terminate()  # SIGTERM: one that trains saves its checkpoint
+            for worker in workers.values():
                 worker.join()
 
 
-def _check_alive(workers: Sequence[SpawnProcess]) -> None:
-    """Raise PIEError if a worker has died without a word."""
-    for worker in workers:
-        if worker.exitcode not in (None, 0):
-            raise PIEError(
-                f"a training process died (exit code {worker.exitcode}; out of memory?); the same command goes on, "
-                "with fewer --jobs if memory is short"
-            )
+def _follow(workers: dict[Connection, SpawnProcess], display: GridDisplay) -> None:
+    """Show what the workers do until each has ended, and remove it then. Raises PIEError if that was a failure."""
+    exit_codes = []
+    while workers:
+        ready = wait(list(workers), timeout=POLL_SECONDS)
+        while ready:
+            for messages in ready:
+                assert isinstance(messages, Connection)
+                number = messages.fileno()
+                try:
+                    name, kind, value = messages.recv()
+                except EOFError:
+                    worker = workers.pop(messages)
+                    messages.close()
+                    worker.join()
+                    exit_codes.append(worker.exitcode)
+                    display.leave(number)
+                    if worker.exitcode and workers:
+                        cause = f"exit code {worker.exitcode}; out of memory?"
+                        display.console.print(f"a training process died ({cause}); the others go on with its run")
+                    continue
+                if kind == "failed":
+                    raise PIEError(f"{name}: {value}" if name else value)
+                display.take_in(number, name, kind, value)
+            ready = wait(list(workers), timeout=0)
+        display.refresh()
+    if all(exit_codes):  # one that ends well has seen all runs done
+        raise PIEError(
+            f"every training process died (exit code {exit_codes[-1]}; out of memory?); the same command goes on, "
+            "with fewer --jobs if memory is short"
+        )
+    display.look_at_folders()
 
 
-def _work(tasks: Tasks, place: Place, messages: Messages) -> None:
-    """Train and evaluate one run after another; in a process of its own."""
-    import torch
+def _work(runs: Sequence[Run], place: Place, end: Connection) -> None:
+    """Train and evaluate runs until all are done, here or elsewhere; in a process of its own."""
 
-    from pie_cli.allocator import keep_freed_memory
-    from pie_cli.classifier import load_or_train_classifier
-    from pie_cli.data import load_dataset
-    from pie_cli.devices import Execution
-    from pie_cli.evaluation import evaluate
-    from pie_cli.interrupts import raise_on_signals
-    from pie_cli.launch import open_for_training, train_run
+    @cache
+    def data(name: str) -> tuple[Dataset, Classifier]:
+        # The caller has fetched the data and trained the classifier.
+        dataset = load_dataset(name, place.data_dir, offline=True, report=lambda line: None)
+        return dataset, load_or_train_classifier(place.results_dir, dataset.train, name)
 
-    name = "a worker"
+    def take(run: Run) -> bool:
+        """Train and evaluate the run, unless another process holds it; return whether this process held it."""
+        messenger.name = run.config.name
+        messenger.send("tries")
+        try:
+            with run.lock():
+                if not run.evaluated:  # another process may just have done it
+                    dataset, classifier = data(run.config.training.dataset)
+                    train_run(run, dataset, Execution(place.accelerator), messenger)
+                    messenger.send("evaluating")
+                    evaluate(run, dataset, classifier, place.accelerator)
+                    messenger.send("done")
+                return True
+        except Held:
+            messenger.send("held")
+            return False
+
+    messenger = _Messenger(end)
     try:
         raise_on_signals()
         keep_freed_memory()
-        torch.set_num_threads(max(1, (os.cpu_count() or 1) // place.jobs))
-        while (config := tasks.get()) is not None:
-            name = config.name
-            # The caller has fetched the data and trained the classifier.
-            dataset = load_dataset(config.training.dataset, place.data_dir, offline=True, report=lambda line: None)
-            classifier = load_or_train_classifier(place.results_dir, dataset.train, dataset.name)
-            run = open_for_training(config, place.results_dir, resume=True, overwrite=False)
-            train_run(run, dataset, Execution(place.accelerator), _Messenger(name, messages))
-            messages.put((name, "evaluating", None))
-            evaluate(run, dataset, classifier, place.accelerator)
-            messages.put((name, "done", None))
-    except Interrupted:
-        pass  # the caller has stopped us
+        if place.accelerator == "cpu":
+            # The number of threads decides the last bits of a result, so neither --jobs nor the machine decides it; and
+            # one thread a run makes most of many cores.
+            torch.set_num_threads(1)
+        while unfinished := [run for run in runs if not run.evaluated]:
+            if not any(take(run) for run in unfinished):  # `any` stops at the first, and the walk starts anew
+                time.sleep(POLL_SECONDS)
+    except Interrupted as error:
+        sys.exit(error.exit_code)
     except PIEError as error:
-        messages.put((name, "failed", str(error)))
+        messenger.send("failed", str(error))
+        sys.exit(error.exit_code)
 
 
 class _Messenger:
-    """A training's display that sends messages to the process that shows them."""
+    """A worker's voice, and a training's display: it sends messages (run, kind, value) to the process that shows them.
 
-    def __init__(self, name: str, messages: Messages) -> None:
-        self.name, self.messages, self.sent = name, messages, 0.0
+    Arguments:
+        end: where they go in.
+    """
+
+    def __init__(self, end: Connection) -> None:
+        self.end, self.name, self.sent = end, "", 0.0
+
+    def send(self, kind: str, value: Any = None) -> None:
+        """Send a message about the run that the worker is at."""
+        try:
+            self.end.send((self.name, kind, value))
+        except BrokenPipeError:
+            # The process that started this one is gone: stop as it would have asked, with a checkpoint.
+            signal.raise_signal(signal.SIGTERM)
 
     def __enter__(self) -> _Messenger:
         return self
@@ -155,71 +210,12 @@ class _Messenger:
 
     def start(self, steps: int, steps_per_epoch: int, batch_size: int, step: int) -> None:
         self.steps = steps
-        self.messages.put((self.name, "start", step / steps))
+        self.send("start", step / steps)
 
     def step(self, step: int, loss: Tensor) -> None:
         if time.monotonic() - self.sent > REPORT_SECONDS:
             self.sent = time.monotonic()
-            self.messages.put((self.name, "step", step / self.steps))
+            self.send("step", step / self.steps)
 
     def epoch(self, row: Mapping[str, float]) -> None:
-        self.messages.put((self.name, "epoch", dict(row)))
-
-
-class _GridDisplay:
-    """Shows each running training, and the share done and time left of all of them."""
-
-    def __init__(self, console: Console, configs: Sequence[RunConfig]) -> None:
-        self.console = console
-        # Training and evaluation, in the cost of a baseline's epoch; an evaluation costs about as much as an epoch.
-        self.cost = {c.name: STEP_COST[model_name(c.model)] * (c.training.epochs + 1) for c in configs}
-        self.trained = {c.name: c.training.epochs / (c.training.epochs + 1) for c in configs}
-        self.done = dict.fromkeys(self.cost, 0.0)
-        self.first: float | None = None
-        self.started = self.shown = time.monotonic()
-        self.bar = Progress(
-            TextColumn("{task.description}"), BarColumn(bar_width=24), TextColumn("{task.percentage:3.0f} %"),
-            TextColumn("{task.fields[note]}"), TimeElapsedColumn(), console=console,
-        )  # fmt: skip
-        self.total = self.bar.add_task(f"[bold]all {len(configs)} runs", total=1.0, note="")
-        self.tasks: dict[str, TaskID] = {}
-
-    def __enter__(self) -> _GridDisplay:
-        if self.console.is_terminal:
-            self.bar.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.bar.stop()
-
-    def show(self, name: str, kind: str, value: Any) -> None:
-        """Take in a worker's message."""
-        if kind == "epoch":
-            self.console.print(
-                f"{name}: epoch {value['epoch']:.0f} done, z-only MSE {value['val_mse']:.4f} (validation)"
-            )
-        elif kind == "done":
-            self.done[name] = 1.0
-            self.console.print(f"{name}: trained and evaluated")
-        else:
-            share = 1.0 if kind == "evaluating" else float(value)
-            self.done[name] = share * self.trained[name]
-        self._update(name, kind)
-
-    def _update(self, name: str, kind: str) -> None:
-        share = sum(self.done[run] * cost for run, cost in self.cost.items()) / sum(self.cost.values())
-        if self.first is None:
-            self.first = share  # what an earlier call had done took this one no time
-        elapsed = time.monotonic() - self.started
-        note = f"{elapsed * (1 - share) / (share - self.first) / 60:.1f} min left" if share > self.first else ""
-        self.bar.update(self.total, completed=share, note=note)
-        if name not in self.tasks:
-            self.tasks[name] = self.bar.add_task(name, total=1.0, note="")
-        self.bar.update(self.tasks[name], completed=self.done[name], note=kind if kind == "evaluating" else "")
-        if kind == "done":
-            self.bar.remove_task(self.tasks[name])
-        if not self.console.is_terminal and time.monotonic() - self.shown > LINE_SECONDS:
-            self.shown = time.monotonic()
-            self.console.print(f"all {len(self.cost)} runs: {share:.0%} done, {note or 'time left not known yet'}")
+        self.send("epoch", dict(row))

@@ -86,7 +86,12 @@ ProfileOption = Annotated[
 ]
 JobsOption = Annotated[
     int | None,
-    typer.Option("--jobs", min=1, help="Runs trained at a time.", show_default="one a CPU core, or one on a GPU"),
+    typer.Option(
+        "--jobs",
+        min=1,
+        help="Runs trained at a time, on a CPU with one thread each.",
+        show_default="one a CPU core, or one on a GPU",
+    ),
 ]
 
 EpochsOption = Annotated[int, typer.Option(min=1, help="Passes over the training images.", rich_help_panel=TRAINING)]

@@ -20,8 +20,8 @@ from pie_cli.evaluation import MEASURES, Evaluation, evaluate, evaluate_pca
 from pie_cli.grid import Place, default_jobs, train_and_evaluate
 from pie_cli.launch import check_configuration, run_config, train_command
 from pie_cli.paper import DEFAULT_EPOCHS, PROFILE_EPOCHS
-from pie_cli.provenance import command_line, git_commit, package_version, processor
-from pie_cli.runs import Run, RunConfig
+from pie_cli.provenance import command_line, git_commit, package_version
+from pie_cli.runs import Run, RunConfig, in_epochs
 
 
 @dataclass(frozen=True)
@@ -77,11 +77,6 @@ class Suite:
         """Whether the trainings are shorter than full ones."""
         return self.epochs < DEFAULT_EPOCHS
 
-    @property
-    def length(self) -> str:
-        """How long each training is, in words."""
-        return f"{self.epochs} epoch{'s' if self.epochs > 1 else ''}"
-
     def config(self, model: str, latent_dim: int, seed: int, eps2: float | None = None) -> RunConfig:
         """Return the configuration of one of the paper's runs in this profile."""
         training = {"dataset": self.dataset_name, "seed": seed, "epochs": self.epochs}
@@ -103,7 +98,7 @@ class Suite:
         if missing:
             profile, names = " (quick profile)" if self.quick else "", ", ".join(config.name for config in missing)
             self.console.print(
-                f"training {len(missing)} of {len(runs)} runs{profile}, {self.length} each, "
+                f"training {len(missing)} of {len(runs)} runs{profile}, {in_epochs(self.epochs)} each, "
                 f"{self.place.jobs} at a time, into {self.place.results_dir}: {names}"
             )
         if not all(run.evaluated for run in runs.values()):
@@ -123,13 +118,18 @@ class Suite:
         """Return where the numbers of these runs come from."""
         runs = list(runs)
         epochs = sorted({run.config.training.epochs for run in runs})
-        seconds = sum(float(run.provenance.get("wall_seconds", math.nan)) for run in runs)
+        origins = [run.provenance for run in runs]
+        seconds = sum(float(facts.get("wall_seconds", math.nan)) for facts in origins)
+        # Several machines may have shared the work.
+        machines = {
+            f"{facts.get('processor')}, {facts.get('device')}, threads: {facts.get('threads')}" for facts in origins
+        }
         return {
             "command": command_line(),
             "data": self.dataset_name,
             "epochs of a training": ", ".join(map(str, epochs)),
             "seeds": ", ".join(sorted({str(run.config.training.seed) for run in runs})),
-            "machine": f"{processor()}, {self.place.accelerator}, {self.place.jobs} runs at a time",
+            "trained on": " and ".join(sorted(machines)),
             "training time of all runs": f"{seconds / 60:.0f} min",
             "version": f"{package_version()}, commit {git_commit() or 'unknown'}",
         }

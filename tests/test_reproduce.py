@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -20,11 +22,29 @@ from tests.conftest import call, pie
 
 @pytest.fixture(scope="module")
 def reproduced(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The results folder of one quick reproduction."""
+    """The results folder of a quick reproduction by two processes that start at once where there is nothing."""
     folder = tmp_path_factory.mktemp("checkout") / "results"
-    done = pie("reproduce", "--dataset", "digits", "--results-dir", folder, "--jobs", 2, timeout=600)
-    assert done.returncode == 0, done.stderr
-    assert "training 10 of 10 runs (quick profile), 1 epoch each" in done.stdout
+    command = [sys.executable, "-m", "pie_cli", "reproduce", "--dataset", "digits", "--jobs", "1"]
+    processes = [
+        subprocess.Popen([*command, "--results-dir", folder], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    try:
+        outputs = [process.communicate(timeout=600) for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    for process, (printed, errors) in zip(processes, outputs, strict=True):
+        assert process.returncode == 0, errors
+        assert "training 10 of 10 runs (quick profile), 1 epoch each" in printed
+    printed = "".join(output for output, _ in outputs)
+    runs = [path.parent.name for path in folder.glob("quick/*/config.json")]
+    assert len(runs) == 10
+    for run in runs:
+        assert printed.count(f"{run}: epoch 1 done") == 1
+        assert printed.count(f"{run}: trained and evaluated\n") == 1
+        assert printed.count(f"{run}: trained and evaluated elsewhere\n") == 1
+    assert printed.count("training the classifier that measures realism (") == 1
     return folder / "quick"
 
 
@@ -63,6 +83,26 @@ def test_table_1_has_the_papers_figures_beside_ours(reproduced: Path) -> None:
     np.testing.assert_allclose(table["|sharpness − true|"], difference)
     audit_table = pd.read_csv(reproduced / "table1_audit.csv", index_col=0)
     np.testing.assert_allclose(audit_table.iloc[0], table["sharpness"], rtol=1e-5)
+
+
+def test_one_process_makes_the_same_table(reproduced: Path, tmp_path: Path) -> None:
+    """Neither who trains a run nor how many there are at a time changes a digit, but for the training time."""
+    (tmp_path / "quick").mkdir()
+    shutil.copy(reproduced / "classifier-digits.safetensors", tmp_path / "quick")
+    arguments = ("--models", "vae,pie", "--eps2", "0.01", "--jobs", 2, "--dataset", "digits", "--results-dir", tmp_path)
+    done = pie("sharpness", *arguments)
+    assert done.returncode == 0, done.stderr
+    assert "training 2 of 2 runs (quick profile)" in done.stdout
+    for name in ("table1", "table1_audit"):
+        shared, alone = (
+            pd.read_csv(folder / f"{name}.csv", index_col=0, dtype=str).drop(columns="training, s", errors="ignore")
+            for folder in (reproduced, tmp_path / "quick")
+        )
+        assert {*alone.index, *alone.columns} >= {"true", "VAE", "PIE ε₀² = 0.01"}
+        pd.testing.assert_frame_equal(alone, shared.loc[alone.index, alone.columns])
+    for name in ("vae-digits-d8-seed0", "pie-digits-d8-eps0.01-seed0"):
+        weights = [(folder / name / "weights.safetensors").read_bytes() for folder in (reproduced, tmp_path / "quick")]
+        assert weights[0] == weights[1]
 
 
 def test_what_exists_is_reused(reproduced: Path) -> None:

@@ -32,14 +32,6 @@ def test_no_train_refuses_in_one_line_naming_the_commands(tmp_path: Path) -> Non
     assert not list(tmp_path.glob("*/*/"))
 
 
-def test_sharpness_trains_what_is_missing(tmp_path: Path) -> None:
-    arguments = ("--dataset", "digits", "--results-dir", tmp_path)
-    done = pie("sharpness", "--models", "vae", "--jobs", 1, *arguments)
-    assert done.returncode == 0, done.stderr
-    assert "training 1 of 1 runs (quick profile)" in done.stdout
-    assert pd.read_csv(tmp_path / "quick" / "table1.csv", index_col=0).index.tolist() == ["true", "VAE"]
-
-
 @pytest.mark.parametrize(
     ("models", "eps2"), [("pie,gan", "0.01"), ("", "0.01"), ("pie,pie", "0.01"), ("pie", "small"), ("pie", "1,1")]
 )
