@@ -93,7 +93,9 @@ def open_for_training(config: RunConfig, results_dir: Path, resume: bool, overwr
     """
     run = Run(results_dir / config.name, config)
     if run.exists and not run.finished:
-        with run.lock() if is_main_process() else nullcontext():  # before anybody is told to resume or to overwrite what is being trained
+        with (
+            run.lock() if is_main_process() else nullcontext()
+        ):  # before anybody is told to resume or to overwrite what is being trained
             pass
     if run.exists and not overwrite:
         if not resume:
