@@ -155,6 +155,54 @@ def test_start_from_data_keeps_the_principal_axes() -> None:
     assert (residuals[0] - residuals[0].mean(0)).square().sum(1).mean() < 4 * (3 * 0.1**2 + 0.2**2) * 1.1
 
 
+def gradients(model: PIE, x: torch.Tensor) -> torch.Tensor:
+    """Return the loss's gradient of all parameters, as one vector."""
+    loss = model.loss(x)["loss"]
+    return torch.cat([gradient.flatten() for gradient in torch.autograd.grad(loss, list(model.parameters()))])
+
+
+def test_recomputed_activations_give_the_same_gradients() -> None:
+    model, x = small_pie().double(), torch.rand(6, 1, 8, 8, dtype=torch.float64)
+    stored = gradients(model, x)
+    model.recompute_activations()
+    torch.testing.assert_close(gradients(model, x), stored, rtol=1e-9, atol=1e-9)
+
+
+def test_recomputing_stores_one_tensor_a_block() -> None:
+    model, x, stored = small_pie(couplings=4), torch.rand(6, 1, 8, 8), list[torch.Tensor]()
+    model.recompute_activations()
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        stored.append(tensor)
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        y, _ = model.scaling(x)
+        for block in model.blocks:
+            y, _ = block(y)
+            y, _ = block.halves(y)
+    assert len(stored) == len(model.blocks)
+
+
+def test_bfloat16_is_for_the_networks_alone() -> None:
+    model, x = small_pie(), torch.rand(6, 1, 8, 8)
+    exact = model.log_prob_terms(x)
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = model.log_prob_terms(x)
+        z, residuals, _ = model(x)
+        again = model.decode(z, residuals)
+    assert all(term.dtype == torch.float32 for term in mixed.values())
+    assert all(torch.allclose(mixed[name], exact[name], rtol=0.05, atol=1.0) for name in exact)
+    assert not torch.equal(mixed["log_det"], exact["log_det"])  # the networks did compute otherwise
+    assert (again - x).abs().max() < 1e-2  # the couplings invert what the networks computed
+
+
+def test_the_compiled_loss_is_the_same() -> None:
+    model, x = small_pie(), torch.rand(6, 1, 8, 8)
+    compiled = torch.compile(model.loss, backend="aot_eager", fullgraph=True)  # the graph alone, without a C++ compiler
+    torch.testing.assert_close(compiled(x)["loss"], model.loss(x)["loss"])
+
+
 def test_sample_is_reproducible_and_scales() -> None:
     model = small_pie()
     first = model.sample(4, generator=torch.Generator().manual_seed(3))
