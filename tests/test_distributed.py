@@ -113,7 +113,7 @@ def test_two_processes_train_what_one_does(tmp_path: Path, whole: Run) -> None:
     assert done.stdout.count("epoch 3 done") == 1
     assert_same_training(run, whole)
     assert run.provenance["world_size"] == 2
-    files = ("config.json", "learning_curve.pdf", "learning_curve.png", "metrics.csv", "provenance.json")
+    files = (".lock", "config.json", "learning_curve.pdf", "learning_curve.png", "metrics.csv", "provenance.json")
     assert sorted(path.name for path in run.folder.iterdir()) == sorted([*files, "weights.safetensors"])
 
 

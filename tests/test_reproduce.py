@@ -125,13 +125,15 @@ def readme_blocks(language: str) -> list[str]:
 def test_the_readmes_commands_run(
     reproduced: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As written there, but on the digits, with a small model, on the CPU."""
+    """As written there, but on the digits, with a small model, on the CPU and in one process."""
     monkeypatch.chdir(reproduced.parent.parent)
     commands = [
         line.split("#")[0].split() for line in "".join(readme_blocks("bash")).splitlines() if line[:4] == "pie "
     ]
     assert {command[1] for command in commands} >= {"train", "sample", "umap", "sharpness", "evaluate", "reproduce"}
     for _, name, *arguments in commands:
+        if "--devices" in arguments:  # tested where processes are
+            continue
         arguments += ["--dataset", "digits"]
         if name == "train":
             arguments += ["--device", "cpu", "--epochs", "1", "--conv-width", "4", "--dense-width", "16"]
@@ -148,12 +150,13 @@ def test_the_readmes_commands_run(
 
 
 def test_wrong_weights_flip_a_verdict(reproduced: Path, tmp_path: Path) -> None:
-    """Untrained weights in the run with the lowest ε₀² turn claim 1 around."""
-    measured = {}
-    for eps2 in ("0.01", "0.1", "1"):
-        source = reproduced / f"pie-digits-d10-eps{eps2}-seed0"
-        shutil.copytree(source, tmp_path / source.name)
-        measured[f"pie-d10-eps{eps2}"] = json.loads((source / "evaluation.json").read_text())["numbers"]
+    """Untrained weights in the run with the lowest ε₀² turn claim 1 around, where the others are worse by invention."""
+    source = reproduced / "pie-digits-d10-eps0.01-seed0"
+    shutil.copytree(source, tmp_path / source.name)
+    trained = json.loads((source / "evaluation.json").read_text())["numbers"]
+    measured = {"pie-d10-eps0.01": trained}
+    for worse, eps2 in enumerate(("0.1", "1"), 2):
+        measured[f"pie-d10-eps{eps2}"] = {**trained, "mse": worse * trained["mse"]}
     assert judge(measured, quick=False)[0].verdict is Verdict.HOLDS
 
     from pie_cli.classifier import load_or_train_classifier

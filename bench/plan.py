@@ -1,0 +1,146 @@
+"""`python -m bench.plan`: what a PIE of ImageNet-sized images would need, counted on the real model without running it.
+
+It runs on fake tensors, which have shapes and no numbers: torch's FLOP counter then counts a step's
+products and convolutions, and autograd's hooks the bytes that it keeps for the backward pass. Nothing here is timed.
+The rates of the hardware are assumptions, named in `Machine`; docs/SCALING.md reads the result beside what was measured.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils.flop_counter import FlopCounterMode
+
+from bench.report import table
+from pie_cli import PIE, PIEConfig
+
+IMAGENET = PIEConfig(
+    image_shape=(3, 256, 256),
+    latent_dim=512,
+    conv_blocks=7,
+    linear_dims=(1024,),
+    couplings=8,
+    conv_width=256,
+    dense_width=2048,
+)
+GLOBAL_BATCH = 512
+IMAGES = 1_281_167  # of ImageNet's training set
+GIB = 2**30
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Assumed rates of one GPU and its links; data sheets give the peaks, the shares are what such loops reach.
+
+    Arguments:
+        flops: bfloat16 products a second that are sustained.
+        link: bytes a second of an all-reduce inside a machine.
+        network: bytes a second of one between machines, for each GPU.
+        per_node: GPUs of a machine.
+    """
+
+    flops: float = 0.3 * 989e12
+    link: float = 300e9
+    network: float = 40e9
+    per_node: int = 8
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of one training step of one GPU.
+
+    Arguments:
+        flops: of products and convolutions, forward and backward.
+        stored: bytes kept for the backward pass.
+    """
+
+    flops: float
+    stored: float
+
+
+def cost(config: PIEConfig, batch: int, recompute: bool) -> Cost:
+    """Return what a step with `batch` images takes; recomputing repeats the networks twice (`pie_cli.recompute`)."""
+    model = PIE(config)
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        return _count(model, torch.rand(batch, *config.image_shape), recompute)
+
+
+def _count(model: PIE, x: Tensor, recompute: bool) -> Cost:
+    config, batch = model.config, len(x)
+    blocks: list[int] = []
+    kept: dict[int, int] = {}
+    fixed = {id(tensor) for tensor in model.state_dict(keep_vars=True).values()}
+
+    def keep(tensor: Tensor) -> Tensor:
+        if id(tensor) not in fixed:
+            kept[id(tensor.untyped_storage())] = tensor.untyped_storage().nbytes()
+        alive.append(tensor)
+        return tensor
+
+    alive: list[Tensor] = []
+    counter = FlopCounterMode(display=False)
+    with counter:
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            y, _ = model.scaling(x)
+            for block in model.blocks:
+                before = sum(kept.values())
+                y, _ = block(y)
+                y, _ = block.halves(y)
+                blocks.append(sum(kept.values()) - before)
+        forward = counter.get_total_flops()
+        y.sum().backward()
+    flops = counter.get_total_flops()
+    if not recompute:
+        return Cost(flops, sum(kept.values()))
+    # Each block stores its output, and while it is worked on, one bijection's activations.
+    outputs = 4 * batch * sum(config.sizes)
+    bijections = 2 * config.couplings + 1
+    return Cost(flops + 2 * forward, outputs + 2 * max(blocks) / bijections)
+
+
+def rows(machine: Machine, gpus: int) -> list[list[str]]:
+    """Return the plan for so many GPUs: stored and recomputed activations."""
+    model = PIE(IMAGENET)
+    parameters = sum(p.numel() for p in model.parameters())
+    constants = sum(b.numel() for b in model.buffers())
+    batch = GLOBAL_BATCH // gpus
+    found = []
+    for recompute in (False, True):
+        per_gpu = cost(IMAGENET, batch, recompute)
+        compute = per_gpu.flops / machine.flops
+        # A ring all-reduce sends twice the gradients, less one share, over the slowest link.
+        rate = machine.link if gpus <= machine.per_node else machine.network
+        communicate = 2 * 4 * parameters * (gpus - 1) / gpus / rate
+        fixed = 4 * (4 * parameters + constants)
+        step = max(compute, communicate)  # gradients travel while the backward pass goes on
+        found.append(
+            [
+                f"{gpus} GPUs{', recomputed' if recompute else ''}",
+                str(batch),
+                f"{per_gpu.flops / 1e12:.1f}",
+                f"{fixed / GIB:.1f} + {per_gpu.stored / GIB:.1f}",
+                f"{1e3 * compute:.0f}",
+                f"{1e3 * communicate:.0f}",
+                f"{math.ceil(IMAGES / GLOBAL_BATCH) * step / 60:.1f}",
+            ]
+        )
+    return found
+
+
+def main() -> None:
+    """Print the plan as a Markdown table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.parse_args()
+    header = ["", "images a GPU", "TFLOP a step", "GiB: fixed + stored", "compute, ms", "all-reduce, ms", "epoch, min"]
+    model = PIE(IMAGENET)
+    print(f"{IMAGENET.sizes}, {sum(p.numel() for p in model.parameters()):,} parameters, batch {GLOBAL_BATCH}\n")
+    print(table(header, [row for gpus in (8, 64) for row in rows(Machine(), gpus)]))
+
+
+if __name__ == "__main__":
+    main()
