@@ -1,8 +1,4 @@
-"""`python -m bench.growth`: how a training step's time and memory grow with the model, the images and the batch.
-
-One size at a time moves away from the paper's model. An exponent is the slope of the logarithms: 1 is proportional. It
-is a fit over the measured range, fixed costs included, and so no law beyond it.
-"""
+"""`python -m bench.growth`: how a training step's time and memory grow with the model, the images and the batch."""
 
 from __future__ import annotations
 
@@ -27,6 +23,11 @@ from pie_cli.runs import TrainingConfig
 
 matplotlib.use("Agg")
 
+EXPLANATION = (
+    "One size at a time moves away from the paper's model; the points take turns, each time in a fresh process. An "
+    "exponent is the slope of the logarithms: 1 is proportional. It is a fit over the measured range, fixed costs "
+    "included, and so no law beyond it."
+)
 STEPS = 4  # in a process: one to start, three timed
 
 
@@ -104,7 +105,7 @@ def draw(frame: pd.DataFrame, path: Path) -> None:
         for row, (name, label) in enumerate((("seconds", "s a step"), ("peak_mib", "MiB at the peak"))):
             axes = grid[row, column]
             axes.loglog(rows["value"], rows[name], "o-")
-            axes.set_xticks(rows["value"], [f"{value:,}" for value in rows["value"]])
+            axes.set_xticks(rows["value"], [f"{value:,}" for value in rows["value"]], rotation=30)
             axes.minorticks_off()
             axes.set_title(f"exponent {slopes[str(axis)][row]:.2f}", fontsize="medium")
             axes.set_xlabel(str(axis))
@@ -137,8 +138,8 @@ def _markdown(frame: pd.DataFrame, command: str, device: torch.device, name: str
     ]
     parts = [
         "# Growth of a training step",
-        f"Written by `{command}`. {' '.join((__doc__ or '').split(': ', 1)[1].split()).capitalize()}",
-        table(["", ""], machine(device)),
+        f"Written by `{command}`. {EXPLANATION}",
+        machine(device),
         f"![Time and memory of a step against each size]({name}.png)",
         table(["exponent for", "time", "peak memory"], slopes),
         table(["", "parameters", "seconds a step", "peak, MiB"], rows),

@@ -102,7 +102,7 @@ def markdown(found: Measurements, command: str, device: torch.device, seconds: f
         "repeats. What is compared with each other was measured in turns in one process; a ratio is taken repeat by "
         "repeat. How the peers are put together, and where they differ, stands in `bench/freia.py` and "
         "`bench/normalizing_flows.py`; what the floor is, in `bench/floor.py`.",
-        table(["", ""], machine(device)),
+        machine(device),
         "## Targets",
         table(["", "must", "aim", "measured", "reached"], [target.row for target in targets(found)]),
         f"## A training step, {speed.BATCH} images",
@@ -126,10 +126,10 @@ def markdown(found: Measurements, command: str, device: torch.device, seconds: f
     return "\n\n".join(parts) + "\n"
 
 
-def machine(device: torch.device) -> list[list[str]]:
-    """Return the rows that say where numbers come from."""
+def machine(device: torch.device) -> str:
+    """Return a list of where numbers come from."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    rows = {
+    facts = {
         "commit": git_commit() or "unknown",
         "processor": f"{processor()}, {os.cpu_count()} cores, {memory:.0f} GiB",
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU",
@@ -137,7 +137,7 @@ def machine(device: torch.device) -> list[list[str]]:
         "system": f"{platform.platform()}, Python {platform.python_version()}",
         "versions": ", ".join(f"{name} {version(name)}" for name in PACKAGES),
     }
-    return [[name, value] for name, value in rows.items()]
+    return "\n".join(f"- {name}: {value}" for name, value in facts.items())
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
