@@ -6,6 +6,7 @@ scale. What FrEIA has no part for is written in the way its tutorial gives, as a
 
 - HouseholderPerm takes only vectors. On images its matrix, which is what it makes of the identity, is the kernel of a
   1×1 convolution (`Householder1x1`); FrEIA's AllInOneBlock does its permutation so.
+- Flatten fails on channels-last tensors, so the networks stay contiguous, as FrEIA's users have them.
 - No part subtracts g(z) from r alone (NICECouplingBlock always has two networks, AffineCouplingOneSided always a
   scale): `Residual`.
 """

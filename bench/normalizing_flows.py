@@ -4,8 +4,8 @@ Taken as they come: MultiscaleFlow, DiagGaussian, Squeeze, Invertible1x1Conv, In
 A flow's `inverse` is the direction of encoding there. It is the nearest that these parts give, not the same function:
 
 - No Householder reflections. Invertible1x1Conv and InvertibleAffine (the same on vectors) have a free n×n matrix:
-  more parameters, a log-determinant to compute and, for sampling, a matrix to invert. Not in their LU form, which
-  makes their steps slower.
+  more parameters, a log-determinant to compute and, for sampling, a matrix to invert. In the plain form: the LU form
+  has twice the parameters and is no faster.
 - AffineCouplingBlock transforms one half, so a coupling is two of them. Its scale "sigmoid", y = (x − b)·sigmoid(t+2),
   is the contractive one with a = 1.
 - MultiscaleFlow.log_prob fails where its first log-determinant is one number for all images, as that of an

@@ -106,7 +106,8 @@ def markdown(found: Measurements, command: str, device: torch.device, seconds: f
         "## Targets",
         table(["", "must", "aim", "measured", "reached"], [target.row for target in targets(found)]),
         f"## A training step, {speed.BATCH} images",
-        "float32 without torch.compile where the name does not say otherwise. The first step includes compiling.",
+        "float32 without torch.compile where the name does not say otherwise. The first step includes "
+        "compiling, unless torch has the result in its cache from an earlier run.",
         _steps_table(found),
         "## Encoding, density, sampling",
         f"Batches of {speed.CHUNK:,} images, without gradients, per 1,000 images; {speed.SAMPLES:,} samples and "
