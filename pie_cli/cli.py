@@ -9,43 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from pie_cli import paper
+from pie_cli import options, paper
 from pie_cli.allocator import keep_freed_memory
 from pie_cli.errors import PIEError
 from pie_cli.interrupts import raise_on_signals
-from pie_cli.options import (
-    BatchSizeOption,
-    CompileOption,
-    ContractionOption,
-    ConvWidthOption,
-    DataDirOption,
-    DatasetOption,
-    DenseDepthOption,
-    DenseWidthOption,
-    DeviceOption,
-    DevicesOption,
-    DryRunOption,
-    EpochsOption,
-    Eps2Option,
-    InitOption,
-    JobsOption,
-    LatentDimOption,
-    LrOption,
-    ModelOption,
-    NoiseOption,
-    NumNodesOption,
-    OfflineOption,
-    OverwriteOption,
-    PrecisionOption,
-    ProfileOption,
-    RecomputeOption,
-    ResultsOption,
-    ResumeOption,
-    RunArgument,
-    ScaleOption,
-    SeedOption,
-    TensorboardOption,
-)
 
 if TYPE_CHECKING:
     from pie_cli.data import Dataset
@@ -95,34 +62,37 @@ def _root(
 
 @app.command()
 def train(
-    model: ModelOption = "pie",
-    eps2: Eps2Option = None,
-    latent_dim: LatentDimOption = paper.LATENT_DIM,
-    epochs: EpochsOption = paper.DEFAULT_EPOCHS,
-    batch_size: BatchSizeOption = 128,
-    lr: LrOption = None,
-    seed: SeedOption = 0,
-    scale: ScaleOption = None,
-    contraction: ContractionOption = None,
-    conv_width: ConvWidthOption = None,
-    dense_width: DenseWidthOption = None,
-    dense_depth: DenseDepthOption = None,
-    noise: NoiseOption = None,
-    init: InitOption = None,
-    precision: PrecisionOption = "32-true",
-    dataset: DatasetOption = "mnist",
-    data_dir: DataDirOption = None,
-    offline: OfflineOption = False,
-    results_dir: ResultsOption = Path("results"),
-    device: DeviceOption = "auto",
-    devices: DevicesOption = None,
-    num_nodes: NumNodesOption = None,
-    compile: CompileOption = False,
-    recompute: RecomputeOption = False,
-    resume: ResumeOption = False,
-    overwrite: OverwriteOption = False,
-    tensorboard: TensorboardOption = False,
-    dry_run: DryRunOption = False,
+    model: options.ModelOption = "pie",
+    eps2: options.Eps2Option = None,
+    latent_dim: options.LatentDimOption = paper.LATENT_DIM,
+    epochs: options.EpochsOption = paper.DEFAULT_EPOCHS,
+    batch_size: options.BatchSizeOption = 128,
+    lr: options.LrOption = None,
+    seed: options.SeedOption = 0,
+    scale: options.ScaleOption = None,
+    contraction: options.ContractionOption = None,
+    conv_width: options.ConvWidthOption = None,
+    dense_width: options.DenseWidthOption = None,
+    dense_depth: options.DenseDepthOption = None,
+    reconstruction: options.ReconstructionOption = None,
+    learn_eps2: options.LearnEps2Option = None,
+    noise: options.NoiseOption = None,
+    anneal: options.AnnealOption = None,
+    init: options.InitOption = None,
+    precision: options.PrecisionOption = "32-true",
+    dataset: options.DatasetOption = "mnist",
+    data_dir: options.DataDirOption = None,
+    offline: options.OfflineOption = False,
+    results_dir: options.ResultsOption = Path("results"),
+    device: options.DeviceOption = "auto",
+    devices: options.DevicesOption = None,
+    num_nodes: options.NumNodesOption = None,
+    compile: options.CompileOption = False,
+    recompute: options.RecomputeOption = False,
+    resume: options.ResumeOption = False,
+    overwrite: options.OverwriteOption = False,
+    tensorboard: options.TensorboardOption = False,
+    dry_run: options.DryRunOption = False,
 ) -> None:
     """Train a model; its run folder lies in --results-dir."""
     from pie_cli import launch
@@ -132,9 +102,11 @@ def train(
 
     out.quiet = not is_main_process()
     training = {"epochs": epochs, "batch_size": batch_size, "lr": lr, "seed": seed, "noise": noise, "init": init}
+    training |= {"anneal": anneal, "precision": precision, "dataset": dataset}
     pie = {"eps2": eps2, "scale": scale, "contraction": contraction}
     pie |= {"conv_width": conv_width, "dense_width": dense_width, "dense_depth": dense_depth}
-    config = launch.run_config(model, latent_dim, {**training, "dataset": dataset, "precision": precision}, pie)
+    pie |= {"reconstruction": reconstruction, "learn_eps2": learn_eps2 or None}
+    config = launch.run_config(model, latent_dim, training, pie)
     accelerator = find_accelerator(device)
     execution = plan_execution(config, accelerator, devices, num_nodes, compile, recompute, out.print)
     if dry_run:
@@ -152,21 +124,21 @@ def train(
 
 @app.command()
 def reconstruct(
-    run: RunArgument = None,
-    model: ModelOption = "pie",
-    eps2: Eps2Option = None,
-    latent_dim: LatentDimOption = paper.LATENT_DIM,
-    seed: SeedOption = 0,
+    run: options.RunArgument = None,
+    model: options.ModelOption = "pie",
+    eps2: options.Eps2Option = None,
+    latent_dim: options.LatentDimOption = paper.LATENT_DIM,
+    seed: options.SeedOption = 0,
     count: Annotated[int, typer.Option(min=1, help="Test images to show.")] = paper.RECONSTRUCTIONS,
     keep: Annotated[
         int | None,
         typer.Option(min=0, help="Also decode with this many residual levels, and exactly.", show_default="z alone"),
     ] = None,
-    dataset: DatasetOption = "mnist",
-    data_dir: DataDirOption = None,
-    offline: OfflineOption = False,
-    results_dir: ResultsOption = Path("results"),
-    device: DeviceOption = "auto",
+    dataset: options.DatasetOption = "mnist",
+    data_dir: options.DataDirOption = None,
+    offline: options.OfflineOption = False,
+    results_dir: options.ResultsOption = Path("results"),
+    device: options.DeviceOption = "auto",
 ) -> None:
     """Fig. 7a: test images and their reconstructions; with --keep, the compression undone."""
     from pie_cli import experiments
@@ -181,11 +153,11 @@ def reconstruct(
 
 @app.command()
 def sample(
-    run: RunArgument = None,
-    model: ModelOption = "pie",
-    eps2: Eps2Option = None,
-    latent_dim: LatentDimOption = paper.LATENT_DIM,
-    seed: SeedOption = 0,
+    run: options.RunArgument = None,
+    model: options.ModelOption = "pie",
+    eps2: options.Eps2Option = None,
+    latent_dim: options.LatentDimOption = paper.LATENT_DIM,
+    seed: options.SeedOption = 0,
     count: Annotated[int, typer.Option(min=1, help="Number of samples; Fig. 9 is a sheet of 400.")] = paper.SAMPLES,
     std: Annotated[
         float | None, typer.Option(help="Standard deviation of z; the prior's is 1.", show_default="1")
@@ -194,35 +166,43 @@ def sample(
         float | None, typer.Option(help="Variance of z, instead of --std; Fig. 7c has 0.5.", show_default="1")
     ] = None,
     sample_seed: Annotated[int, typer.Option(min=0, help="Seed of the codes.")] = 0,
-    dataset: DatasetOption = "mnist",
-    results_dir: ResultsOption = Path("results"),
-    device: DeviceOption = "auto",
+    prior: options.PriorOption = "normal",
+    dataset: options.DatasetOption = "mnist",
+    data_dir: options.DataDirOption = None,
+    offline: options.OfflineOption = False,
+    results_dir: options.ResultsOption = Path("results"),
+    device: options.DeviceOption = "auto",
 ) -> None:
-    """Fig. 7b, 7c, 9: images decoded from z ~ N(0, variance)."""
+    """Fig. 7b, 7c, 9: images decoded from z ~ N(0, variance), or from a prior fitted after training."""
     from pie_cli import experiments
 
-    spread = experiments.spread_of_codes(std, variance)
+    spread = experiments.spread_of_codes(std, variance, prior)
     chosen, accelerator = _run(run, model, eps2, latent_dim, seed, dataset, results_dir, device)
-    _show(experiments.draw_samples(chosen, accelerator, count, spread, sample_seed))
+    if prior == "normal":
+        drawing = experiments.draw_samples(chosen, accelerator, count, spread, sample_seed)
+    else:
+        images = _dataset(chosen, data_dir, offline)
+        drawing = experiments.draw_fitted_samples(chosen, images, accelerator, count, prior, sample_seed)
+    _show(drawing)
 
 
 @app.command()
 def interpolate(
-    run: RunArgument = None,
-    model: ModelOption = "pie",
-    eps2: Eps2Option = None,
-    latent_dim: LatentDimOption = paper.LATENT_DIM,
-    seed: SeedOption = 0,
+    run: options.RunArgument = None,
+    model: options.ModelOption = "pie",
+    eps2: options.Eps2Option = None,
+    latent_dim: options.LatentDimOption = paper.LATENT_DIM,
+    seed: options.SeedOption = 0,
     rows: Annotated[int, typer.Option(min=1, help="Pairs of test images; Fig. 8 has many.")] = paper.INTERPOLATIONS,
     first: Annotated[int | None, typer.Option("--from", min=0, max=9, help="One pair: from this digit …")] = None,
     last: Annotated[int | None, typer.Option("--to", min=0, max=9, help="… to this digit.")] = None,
     from_index: Annotated[int | None, typer.Option(min=0, help="One pair: from this test image …")] = None,
     to_index: Annotated[int | None, typer.Option(min=0, help="… to this test image.")] = None,
-    dataset: DatasetOption = "mnist",
-    data_dir: DataDirOption = None,
-    offline: OfflineOption = False,
-    results_dir: ResultsOption = Path("results"),
-    device: DeviceOption = "auto",
+    dataset: options.DatasetOption = "mnist",
+    data_dir: options.DataDirOption = None,
+    offline: options.OfflineOption = False,
+    results_dir: options.ResultsOption = Path("results"),
+    device: options.DeviceOption = "auto",
 ) -> None:
     """Fig. 7d, 8: decoded points on the straight line between the codes of two test images."""
     from pie_cli import experiments
@@ -235,17 +215,17 @@ def interpolate(
 
 @app.command()
 def umap(
-    run: RunArgument = None,
-    model: ModelOption = "pie",
-    eps2: Eps2Option = None,
-    latent_dim: LatentDimOption = paper.LATENT_DIM,
-    seed: SeedOption = 0,
+    run: options.RunArgument = None,
+    model: options.ModelOption = "pie",
+    eps2: options.Eps2Option = None,
+    latent_dim: options.LatentDimOption = paper.LATENT_DIM,
+    seed: options.SeedOption = 0,
     umap_seed: Annotated[int, typer.Option(min=0, help="Seed of UMAP.")] = 0,
-    dataset: DatasetOption = "mnist",
-    data_dir: DataDirOption = None,
-    offline: OfflineOption = False,
-    results_dir: ResultsOption = Path("results"),
-    device: DeviceOption = "auto",
+    dataset: options.DatasetOption = "mnist",
+    data_dir: options.DataDirOption = None,
+    offline: options.OfflineOption = False,
+    results_dir: options.ResultsOption = Path("results"),
+    device: options.DeviceOption = "auto",
 ) -> None:
     """Fig. 7e: UMAP of the test images' codes, coloured by digit."""
     from pie_cli import experiments
@@ -260,14 +240,14 @@ def sharpness(
     eps2: Annotated[str, typer.Option(help="ε₀² of PIE's rows, comma-separated.")] = ",".join(
         f"{value:g}" for value in paper.EPS2_VALUES
     ),
-    profile: ProfileOption = "quick",
+    profile: options.ProfileOption = "quick",
     no_train: Annotated[bool, typer.Option("--no-train", help="Refuse instead of training what is missing.")] = False,
-    jobs: JobsOption = None,
-    dataset: DatasetOption = "mnist",
-    data_dir: DataDirOption = None,
-    offline: OfflineOption = False,
-    results_dir: ResultsOption = Path("results"),
-    device: DeviceOption = "auto",
+    jobs: options.JobsOption = None,
+    dataset: options.DatasetOption = "mnist",
+    data_dir: options.DataDirOption = None,
+    offline: options.OfflineOption = False,
+    results_dir: options.ResultsOption = Path("results"),
+    device: options.DeviceOption = "auto",
 ) -> None:
     """Table 1: the sharpness of 10,000 samples at d = 8, with realism beside it; trains what is missing."""
     from pie_cli.reproduce import print_table_1, sharpness_runs
@@ -284,11 +264,11 @@ def evaluate(
         list[Path] | None,
         typer.Argument(help="Run folders; without any, all runs in --results-dir.", show_default=False),
     ] = None,
-    dataset: DatasetOption = "mnist",
-    data_dir: DataDirOption = None,
-    offline: OfflineOption = False,
-    results_dir: ResultsOption = Path("results"),
-    device: DeviceOption = "auto",
+    dataset: options.DatasetOption = "mnist",
+    data_dir: options.DataDirOption = None,
+    offline: options.OfflineOption = False,
+    results_dir: options.ResultsOption = Path("results"),
+    device: options.DeviceOption = "auto",
 ) -> None:
     """Every figure of merit of trained runs, PCA of the same dimension beside them."""
     from pie_cli.reproduce import print_evaluation
@@ -300,15 +280,15 @@ def evaluate(
 
 @app.command()
 def reproduce(
-    profile: ProfileOption = "quick",
+    profile: options.ProfileOption = "quick",
     seeds: Annotated[int, typer.Option(min=1, help="Seeds of every run; tables show mean ± std.")] = 1,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 if a claim FAILS.")] = False,
-    jobs: JobsOption = None,
-    dataset: DatasetOption = "mnist",
-    data_dir: DataDirOption = None,
-    offline: OfflineOption = False,
-    results_dir: ResultsOption = Path("results"),
-    device: DeviceOption = "auto",
+    jobs: options.JobsOption = None,
+    dataset: options.DatasetOption = "mnist",
+    data_dir: options.DataDirOption = None,
+    offline: options.OfflineOption = False,
+    results_dir: options.ResultsOption = Path("results"),
+    device: options.DeviceOption = "auto",
 ) -> None:
     """The whole paper: trains what is missing, draws Fig. 7 to 9, writes Table 1 and a verdict on every claim.
 

@@ -20,6 +20,7 @@ from pie_cli.files import write_text
 from pie_cli.inference import clean, in_batches, interpolate, prior_samples
 from pie_cli.paper import COLUMNS
 from pie_cli.pie import PIE
+from pie_cli.prior import FITTED_CODES, Prior, sample_fitted_codes
 from pie_cli.runs import Run
 
 
@@ -78,14 +79,28 @@ def _decode_kept(model: PIE, x: Tensor, kept: int) -> Tensor:
 
 def draw_samples(run: Run, device: str, count: int, std: float, seed: int) -> Drawing:
     """Fig. 7b, 7c and 9: `count` images decoded from z ~ N(0, std²·I)."""
+    codes, samples = prior_samples(run.load_model(device), count, std, seed)
+    return _draw_samples(run, codes, samples, f"N(0, {std**2:.3g}), seed {seed}", f"variance{std**2:.3g}")
+
+
+def draw_fitted_samples(
+    run: Run, dataset: Dataset, device: str, count: int, prior: Literal["gaussian", "mixture"], seed: int
+) -> Drawing:
+    """`count` images decoded from a prior fitted to the training images' codes, which is not the paper's."""
     model = run.load_model(device)
-    codes, samples = prior_samples(model, count, std, seed)
+    known = in_batches(model.encode, clean(dataset.train[:FITTED_CODES]), model)
+    codes = sample_fitted_codes(known, prior, count, seed)
+    samples = in_batches(model.decode, codes, model)
+    return _draw_samples(run, codes, samples, f"a {prior} fitted to z after training, seed {seed}", prior)
+
+
+def _draw_samples(run: Run, codes: Tensor, samples: Tensor, origin: str, stem: str) -> Drawing:
+    count = len(samples)
     columns = COLUMNS if count <= 10 * COLUMNS else 2 * COLUMNS
-    title = f"{run.config.label}\nsamples at N(0, {std**2:.3g}), seed {seed}"
-    figure = figures.image_grid(sheet(samples, columns).numpy(), title)
+    figure = figures.image_grid(sheet(samples, columns).numpy(), f"{run.config.label}\nsamples at {origin}")
     finite = samples.flatten(1).isfinite().all(1)
     return Drawing(
-        _save(figure, run, f"samples_{count}_variance{std**2:.3g}", {"codes": codes, "samples": samples}),
+        _save(figure, run, f"samples_{count}_{stem}", {"codes": codes, "samples": samples}),
         {"samples": count, "samples with a non-finite pixel": int((~finite).sum())},
     )
 
@@ -132,8 +147,10 @@ def choose_pairs(
     return [(found[0][0], found[1][-1 if first == last else 0])], f"interpolation_digits_{first}_{last}"
 
 
-def spread_of_codes(std: float | None, variance: float | None) -> float:
+def spread_of_codes(std: float | None, variance: float | None, prior: Prior = "normal") -> float:
     """Return the standard deviation of z that --std or --variance means; 1 without either."""
+    if prior != "normal" and (std, variance) != (None, None):
+        raise UsageError(f"--prior {prior} has the spread of the codes; leave out --std and --variance")
     if std is not None and variance is not None:
         raise UsageError("--std and --variance say the same thing twice; give one of them")
     for name, value in (("std", std), ("variance", variance)):

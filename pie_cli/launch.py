@@ -20,7 +20,7 @@ from pie_cli.devices import Execution, is_main_process
 from pie_cli.distributed import ending_together
 from pie_cli.errors import PIEError, UsageError
 from pie_cli.models import CONFIGS, model_name
-from pie_cli.paper import IMAGE_SHAPE, LEARNING_RATES
+from pie_cli.paper import ANNEAL, IMAGE_SHAPE, LEARNING_RATES
 from pie_cli.pie import PIEConfig
 from pie_cli.progress import Display
 from pie_cli.runs import Run, RunConfig, TrainingConfig, in_epochs
@@ -52,9 +52,14 @@ def run_config(model: str, latent_dim: int, training: dict[str, Any], pie: dict[
             config = PIEConfig(image_shape=IMAGE_SHAPE, latent_dim=latent_dim, **pie)
             # Without noise of variance ε₀² the flow would be paid for stretching the empty background up to it.
             defaults = {"noise": config.eps2, "dequantise": True, "init": "pca"}
+            defaults["anneal"] = 0.0 if config.learn_eps2 else ANNEAL
+            if config.learn_eps2 and training.get("anneal"):
+                raise UsageError("--learn-eps2 and --anneal both change ε₀²; give one of them")
             return RunConfig(config, TrainingConfig(**{**defaults, **training}))
         if training.get("init") == "pca":
             pie["init"] = "pca"
+        if training.get("anneal"):
+            pie["anneal"] = training["anneal"]
         if pie:
             raise UsageError(f"--{_option(next(iter(pie)))} is an option of PIE and does not go with --model {model}")
         return RunConfig(CONFIGS[model](image_shape=IMAGE_SHAPE, latent_dim=latent_dim), TrainingConfig(**training))
@@ -74,11 +79,13 @@ def train_command(config: RunConfig, results_dir: Path) -> str:
     parts = ["pie", "train", *(["--eps2", f"{pie.eps2:g}"] if pie else ["--model", name])]
     parts += ["--latent-dim", str(config.model.latent_dim), "--seed", str(training.seed)]
     plain = run_config(name, config.model.latent_dim, {}, {"eps2": pie.eps2} if pie else {})
-    fields = ("dataset", "epochs", "batch_size", "lr", "noise", "init", "precision", "scale", "contraction")
+    fields = ["dataset", "epochs", "batch_size", "lr", "noise", "init", "anneal", "precision"]
+    fields += ["scale", "contraction", "conv_width", "dense_width", "dense_depth", "reconstruction"]
     given, default = ({**asdict(c.model), **asdict(c.training)} for c in (config, plain))
-    for field in (*fields, "conv_width", "dense_width", "dense_depth"):
+    for field in fields:
         if given.get(field) != default.get(field):
             parts += [f"--{_option(field)}", str(given[field])]
+    parts += ["--learn-eps2"] * bool(given.get("learn_eps2"))
     if results_dir != Path("results"):
         parts += ["--results-dir", str(results_dir)]
     return shlex.join(parts)

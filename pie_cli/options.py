@@ -94,6 +94,14 @@ JobsOption = Annotated[
     ),
 ]
 
+PriorOption = Annotated[
+    Literal["normal", "gaussian", "mixture"],
+    typer.Option(
+        "--prior",
+        help="The paper's N(0, I), or a Gaussian or mixture of ten fitted to the training images' z afterwards.",
+    ),
+]
+
 EpochsOption = Annotated[int, typer.Option(min=1, help="Passes over the training images.", rich_help_panel=TRAINING)]
 BatchSizeOption = Annotated[
     int, typer.Option(min=1, help="Images in a step, of all devices.", rich_help_panel=TRAINING)
@@ -142,6 +150,26 @@ NoiseOption = Annotated[
         show_default="--eps2 for PIE, 0 for VAE and WAE",
         rich_help_panel=TRAINING,
     ),
+]
+AnnealOption = Annotated[
+    float | None,
+    typer.Option(
+        help="Share of the steps in which PIE's ε₀² and noise fall from 0.1 to their final values.",
+        show_default="0.6 for PIE",
+        rich_help_panel=TRAINING,
+    ),
+]
+ReconstructionOption = Annotated[
+    float | None,
+    typer.Option(
+        help="Weight of the squared error of decoding from z alone in PIE's loss; outside the paper's loss.",
+        show_default="0",
+        rich_help_panel=TRAINING,
+    ),
+]
+LearnEps2Option = Annotated[
+    bool,
+    typer.Option("--learn-eps2", help="Train ε₀² too, from --eps2 on; outside the paper.", rich_help_panel=TRAINING),
 ]
 InitOption = Annotated[
     Literal["pca", "random"] | None,

@@ -56,6 +56,8 @@ class PIEConfig:
         conv_width: channels of the convolutional networks of s, b and g.
         dense_width: features of the hidden layers of the dense networks.
         dense_depth: number of hidden layers of the dense networks.
+        reconstruction: weight, in the loss, of the squared error of decoding from z alone; 0 is the paper's.
+        learn_eps2: whether ε₀² is trained too, from `eps2` on; the paper's is fixed.
 
     Raises:
         ValueError: naming the field that is wrong.
@@ -74,6 +76,8 @@ class PIEConfig:
     conv_width: int = 32
     dense_width: int = 512
     dense_depth: int = 3
+    reconstruction: float = 0.0
+    learn_eps2: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "image_shape", tuple(self.image_shape))
@@ -87,6 +91,8 @@ class PIEConfig:
             raise ValueError(f"image_shape must be (C, H, W) with H and W dividing by {factor}, got {self.image_shape}")
         if not (math.isfinite(self.eps2) and self.eps2 > 0):
             raise ValueError(f"eps2 is a variance and must be positive and finite, got {self.eps2}")
+        if not (math.isfinite(self.reconstruction) and self.reconstruction >= 0):
+            raise ValueError(f"reconstruction must be finite and not negative, got {self.reconstruction}")
         if self.scale not in get_args(Scale):
             raise ValueError(f"scale must be one of {', '.join(get_args(Scale))}, got {self.scale!r}")
         if not 0 <= self.contraction <= 1:
@@ -169,7 +175,8 @@ class PIEBlock(Composition):
         for rotation in rotations:
             trained = rotation.reflections().double() @ trained
         samples = x.double().movedim(1, -1).flatten(0, -2)
-        axes = torch.linalg.eigh(samples.T.cov())[1].flip(1).T
+        covariance = samples.T.cov().reshape(2 * samples.shape[1:])  # a number, where there is one feature
+        axes = torch.linalg.eigh(covariance)[1].flip(1).T
         rotations[0].start_from(trained.T @ axes)
         return self.halves(self(inputs)[0])[0]
 
@@ -194,6 +201,7 @@ class PIE(Autoencoder):
         self.config = config
         self.scaling = SymmetricRange()
         self.blocks = nn.ModuleList(_blocks(config))  # type: ignore[assignment]  # ModuleList is not generic
+        self.log_eps2 = nn.Parameter(torch.tensor(math.log(config.eps2))) if config.learn_eps2 else None
 
     def forward(self, x: Tensor) -> tuple[Tensor, list[Tensor], Tensor]:
         """Return ``(z, residuals, log_det)``: F, level by level (Eq. 14–16).
@@ -212,12 +220,19 @@ class PIE(Autoencoder):
                 residuals.append(residual.flatten(1))
         return y, residuals, log_det
 
+    @property
+    def eps2(self) -> float | Tensor:
+        """ε₀²."""
+        return self.config.eps2 if self.log_eps2 is None else self.log_eps2.exp()
+
     def log_prob_terms(self, x: Tensor) -> dict[str, Tensor]:
         """Return the terms of Eq. 17, each (B,) in nats: "log_p_z", "log_p_r1", …, "log_det"; log p(x) is their sum."""
-        z, residuals, log_det = self(x)
+        return self._terms(*self(x), self.eps2)
+
+    def _terms(self, z: Tensor, residuals: list[Tensor], log_det: Tensor, eps2: float | Tensor) -> dict[str, Tensor]:
         terms = {"log_p_z": gaussian_log_prob(z, 1.0)}
         for level, residual in enumerate(residuals, 1):
-            terms[f"log_p_r{level}"] = gaussian_log_prob(residual, self.config.eps2)
+            terms[f"log_p_r{level}"] = gaussian_log_prob(residual, eps2)
         return {**terms, "log_det": log_det}
 
     def log_prob(self, x: Tensor) -> Tensor:
@@ -228,17 +243,27 @@ class PIE(Autoencoder):
         """Return −log₂ of the probability of one of 256 grey levels, per pixel value, shape (B,); x is dequantised."""
         return bits_per_dim(-self.log_prob(x), x[0].numel())
 
-    def loss(self, x: Tensor) -> dict[str, Tensor]:
+    def loss(self, x: Tensor, eps2: Tensor | None = None) -> dict[str, Tensor]:
         """Return "loss", the mean −log p(x) per pixel value, and the means of all terms of Eq. 17.
 
-        "r1_over_eps2", … are the mean squared residuals in units of ε₀²: 1 where a level is calibrated.
+        "r1_over_eps2", … are the mean squared residuals in units of ε₀²: 1 where a level is calibrated. With the
+        reconstruction option, "loss" also has the squared error of decoding from z alone, in the range [−1, 1].
+
+        Arguments:
+            x: images (B, C, H, W) in [0, 1].
+            eps2: takes the place of ε₀² while a training anneals it.
         """
-        terms = {name: term.mean() for name, term in self.log_prob_terms(x).items()}
+        variance = self.eps2 if eps2 is None else eps2
+        z, residuals, log_det = self(x)
+        terms = {name: term.mean() for name, term in self._terms(z, residuals, log_det, variance).items()}
         nll = -torch.stack(list(terms.values())).sum()
-        for level, size in enumerate(self.residual_sizes, 1):
-            exponent = terms[f"log_p_r{level}"] / size + 0.5 * math.log(2 * math.pi * self.config.eps2)
-            terms[f"r{level}_over_eps2"] = -2 * exponent
-        return {"loss": nll / x[0].numel(), "nll": nll, **terms}
+        loss = nll / x[0].numel()
+        for level, residual in enumerate(residuals, 1):
+            terms[f"r{level}_over_eps2"] = residual.square().mean() / variance
+        if self.config.reconstruction:
+            terms["reconstruction"] = 4 * (self.decode(z) - x).square().mean()
+            loss = loss + self.config.reconstruction * terms["reconstruction"]
+        return {"loss": loss, "nll": nll, **terms}
 
     def encode(self, x: Tensor) -> Tensor:
         return self(x)[0]
@@ -301,9 +326,10 @@ def bits_per_dim(nll: N, size: int) -> N:
     return nll / (math.log(2) * size) + 8
 
 
-def gaussian_log_prob(x: Tensor, variance: float) -> Tensor:
+def gaussian_log_prob(x: Tensor, variance: float | Tensor) -> Tensor:
     """Return log N(x | 0, variance·I) for each row of x (B, D), in nats."""
-    return -0.5 * (x.square().sum(1) / variance + x.shape[1] * math.log(2 * math.pi * variance))
+    log_variance = variance.log() if isinstance(variance, Tensor) else math.log(variance)
+    return -0.5 * (x.square().sum(1) / variance + x.shape[1] * (math.log(2 * math.pi) + log_variance))
 
 
 def _blocks(config: PIEConfig) -> list[PIEBlock]:

@@ -49,6 +49,8 @@ class TrainingConfig:
         dequantise: whether uniform noise of one grey level is added, so that a density exists.
         init: start from the data's principal axes ("pca", for a PIE) or at random.
         grad_clip: bound on the gradient's norm.
+        anneal: share of the steps in which ε₀² and the noise fall together from 0.1 to their final values, coarse
+            to fine; 0 has them there from the start. Only for a PIE.
         precision: float32 throughout ("32-true"), or the networks in bfloat16 under autocast ("bf16-mixed");
             validation, as everything after training, is in float32.
 
@@ -65,6 +67,7 @@ class TrainingConfig:
     dequantise: bool = False
     init: Init = "random"
     grad_clip: float = 1.0
+    anneal: float = 0.0
     precision: Precision = "32-true"
 
     def __post_init__(self) -> None:
@@ -78,6 +81,8 @@ class TrainingConfig:
             raise ValueError(f"noise is a variance and must be finite and not negative, got {self.noise}")
         if not 0 <= self.seed < 2**31:
             raise ValueError(f"seed must lie between 0 and 2147483647, got {self.seed}")
+        if not 0 <= self.anneal <= 1:
+            raise ValueError(f"anneal must lie in [0, 1], got {self.anneal}")
         for name, choices in (("init", get_args(Init)), ("precision", get_args(Precision))):
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}")
@@ -133,8 +138,13 @@ class RunConfig:
         model = dict(value["model"])
         kind = CONFIGS[model.pop("name")]
         model.pop("eps0", None)
-        training = {"precision": "32-true", **value["training"]}  # what runs had before they could choose
-        return cls(_build(kind, model), _build(TrainingConfig, training))
+        added = {"reconstruction": 0.0, "learn_eps2": False} if kind is PIEConfig else {}
+        training = {
+            "precision": "32-true",
+            "anneal": 0.0,
+            **value["training"],
+        }  # what runs had before they could choose
+        return cls(_build(kind, {**added, **model}), _build(TrainingConfig, training))
 
     def matches(self, value: dict[str, Any]) -> bool:
         """Return whether a file's `value` describes this configuration, be it of an older program."""

@@ -24,16 +24,17 @@ from pie_cli.files import write_json, write_text
 from pie_cli.interrupts import deferred_signals
 from pie_cli.metrics import squared_error
 from pie_cli.models import build_model
-from pie_cli.pie import PIE
+from pie_cli.pie import PIE, PIEConfig
 from pie_cli.progress import Display
 from pie_cli.provenance import provenance
-from pie_cli.runs import Run, TrainingConfig, restore_model
+from pie_cli.runs import Run, RunConfig, TrainingConfig, restore_model
 from pie_cli.tensorfiles import load_tensors, save_tensors
 
 CHECKPOINT_STEPS = 200  # steps between checkpoints; one is also written at each epoch's end and on a signal
 START_IMAGES = 10_000  # images that the start from the data looks at
 CHECK_SAMPLES = 10_000  # samples from the prior that each epoch looks at, or as many as there are training images
 EVAL_BATCH = 1_000
+ANNEAL_FROM = 0.1  # ε₀² at which an annealed training starts
 
 
 class TrainingState:
@@ -175,9 +176,12 @@ def train(
             index = order[position * config.batch_size : (position + 1) * config.batch_size].to(fabric.device)
             # Every rank draws the noise of the whole batch and then takes its part, as large as all others: so the
             # batch, and the mean over ranks of the gradients of their means, do not depend on the number of ranks.
-            batch = training_batch(images[index], config, state.noise).chunk(fabric.world_size)[fabric.global_rank]
+            factor = annealing(run.config, state.step / steps)
+            batch = training_batch(images[index], config, state.noise, factor).chunk(fabric.world_size)[
+                fabric.global_rank
+            ]
             with fabric.autocast():
-                loss = module.loss(batch)["loss"]
+                loss = module.loss(batch, **_annealed_eps2(run.config, factor, fabric.device))["loss"]
             fabric.backward(loss)
             loss = mean_over_ranks(fabric, loss.detach())
             norm = fabric.clip_gradients(module, optimizer, max_norm=config.grad_clip, error_if_nonfinite=False)
@@ -229,7 +233,27 @@ def epoch_order(images: int, seed: int, epoch: int) -> Tensor:
     return torch.randperm(images, generator=torch.Generator().manual_seed(seed * 100_003 + epoch))
 
 
-def training_batch(images: Tensor, config: TrainingConfig, generator: torch.Generator) -> Tensor:
+def annealing(config: RunConfig, progress: float) -> float:
+    """Return the factor on ε₀² and on the noise's variance when a share `progress` of all steps is done.
+
+    It falls exponentially from ANNEAL_FROM / ε₀² to 1, and is 1 throughout where ε₀² is not smaller.
+    """
+    share = config.training.anneal
+    if progress >= share or not isinstance(config.model, PIEConfig):
+        return 1.0
+    return max(1.0, ANNEAL_FROM / config.model.eps2) ** (1 - progress / share)
+
+
+def _annealed_eps2(config: RunConfig, factor: float, device: torch.device) -> dict[str, Tensor]:
+    """Return the loss's argument; a tensor, which changes without compiling anew."""
+    if not (config.training.anneal and isinstance(config.model, PIEConfig)):
+        return {}
+    return {"eps2": torch.tensor(config.model.eps2 * factor, device=device)}
+
+
+def training_batch(
+    images: Tensor, config: TrainingConfig, generator: torch.Generator, noise_factor: float = 1.0
+) -> Tensor:
     """Return uint8 images (B, C, H, W) as the model sees them in training: in [0, 1], dequantised, noisy.
 
     The noise's variance is in units of [−1, 1], where a step of 1 in [0, 1] is 2: hence the half.
@@ -238,7 +262,7 @@ def training_batch(images: Tensor, config: TrainingConfig, generator: torch.Gene
     unit = torch.rand(x.shape, generator=generator, device=x.device) if config.dequantise else None
     x = x / 255 if unit is None else (x + unit) / 256
     if config.noise:
-        x = x + math.sqrt(config.noise) / 2 * torch.randn(x.shape, generator=generator, device=x.device)
+        x = x + math.sqrt(config.noise * noise_factor) / 2 * torch.randn(x.shape, generator=generator, device=x.device)
     return x
 
 

@@ -1,0 +1,25 @@
+"""Priors fitted to the codes after training (ex post): what a model that keeps p(z) = N(0, I) only roughly can sample.
+
+They are no part of the paper's model; wherever one is used, figures and tables say so.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+Prior = Literal["normal", "gaussian", "mixture"]
+FITTED_CODES = 10_000  # training codes that a prior is fitted to
+COMPONENTS = {"gaussian": 1, "mixture": 10}  # Gaussians with full covariances; ten, as there are ten digits
+
+
+def sample_fitted_codes(codes: Tensor, prior: Literal["gaussian", "mixture"], count: int, seed: int) -> Tensor:
+    """Return codes (count, d) from a Gaussian, or a mixture of ten, fitted to `codes` (N, d) by maximum likelihood."""
+    from sklearn.mixture import GaussianMixture
+
+    mixture = GaussianMixture(COMPONENTS[prior], random_state=seed).fit(codes.double().numpy())
+    drawn, _ = mixture.sample(count)
+    order = torch.randperm(count, generator=torch.Generator().manual_seed(seed))  # they come sorted by component
+    return torch.from_numpy(drawn).float()[order]
