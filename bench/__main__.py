@@ -40,9 +40,9 @@ def main() -> None:
     say("training loops")
     vae = loops.vae_steps(options.repeats, options.device)
     say("encoding, density, sampling")
-    throughput = speed.throughput(options.repeats, options.device)
+    throughput = speed.throughput(options.repeats, options.device, options.threads)
     say("training steps")
-    steps = speed.training_steps(options.repeats, options.device)
+    steps = speed.training_steps(options.repeats, options.device, options.threads)
     measurements = report.Measurements(
         steps,
         throughput,

@@ -49,31 +49,21 @@ def seconds(case: Callable[[], object], calls: int, device: torch.device) -> flo
 
 
 def interleaved(
-    cases: Mapping[str, Callable[[], object]],
-    repeats: int,
-    calls: int,
-    device: torch.device,
-    warm_up: int = 2,
-    prepare: Callable[[str], object] | None = None,
+    timers: Mapping[str, Callable[[int], float]], repeats: int, calls: int, warm_up: int = 2
 ) -> dict[str, Spread]:
     """Return the seconds of a call of each case: A B C, A B C, … so that what slows the machine slows them all.
 
     Arguments:
-        cases: what to call, by name.
+        timers: by name, what calls a case so many times and returns the mean seconds: `seconds`, or a `Remote`.
         repeats: number of rounds.
         calls: calls of one case in a row, of which a repeat is the mean.
-        device: where they compute.
-        warm_up: calls of each before the first round.
-        prepare: is called with a case's name before its turn, which one call that is not timed then begins.
+        warm_up: calls of each before the first round, and one more before each of its turns.
     """
-    for case in cases.values():
-        for _ in range(warm_up):
-            case()
-    times: dict[str, list[float]] = {name: [] for name in cases}
+    for timer in timers.values():
+        timer(warm_up)
+    times: dict[str, list[float]] = {name: [] for name in timers}
     for _ in range(repeats):
-        for name, case in cases.items():
-            if prepare:
-                prepare(name)
-                case()
-            times[name].append(seconds(case, calls, device))
+        for name, timer in timers.items():
+            timer(1)
+            times[name].append(timer(calls))
     return {name: Spread(tuple(values)) for name, values in times.items()}

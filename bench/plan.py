@@ -2,7 +2,7 @@
 
 It runs on fake tensors, which have shapes and no numbers: torch's FLOP counter then counts a step's
 products and convolutions, and autograd's hooks the bytes that it keeps for the backward pass. Nothing here is timed.
-The rates of the hardware are assumptions, named in `Machine`; docs/SCALING.md reads the result beside what was measured.
+The rates of the hardware are assumptions, named in `Machine`; docs/SCALING.md reads the result beside measurements.
 """
 
 from __future__ import annotations

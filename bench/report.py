@@ -85,6 +85,9 @@ def targets(found: Measurements) -> list[Target]:
     for peer in PEERS:
         ratio = samples[peer].over(samples[OURS])
         rows.append(Target(f"{speed.SAMPLES:,} samples: {peer} / {OURS}", ratio, 1.5, 3.0))
+    for peer in PEERS:
+        ratio = samples[peer].over(samples["pie, bfloat16"])
+        rows.append(Target(f"{speed.SAMPLES:,} samples: {peer} / pie, bfloat16", ratio, 1.5, 3.0))
     for ours, peer in product((OURS, found.leanest), PEERS):
         rows.append(Target(f"peak training memory: {ours} / {peer}", memory[ours].over(memory[peer]), 1.0, 0.5))
     rows.append(
@@ -99,8 +102,8 @@ def markdown(found: Measurements, command: str, device: torch.device, seconds: f
     parts = [
         "# Benchmark",
         f"Written by `{command}` in {seconds / 60:.1f} minutes. Every figure is a median with (least–greatest) of its "
-        "repeats. What is compared with each other was measured in turns in one process; a ratio is taken repeat by "
-        "repeat. How the peers are put together, and where they differ, stands in `bench/freia.py` and "
+        "repeats. What is compared with each other was measured in turns, each in a process of its own; a ratio is "
+        "taken repeat by repeat. How the peers are put together, and where they differ, stands in `bench/freia.py` and "
         "`bench/normalizing_flows.py`; what the floor is, in `bench/floor.py`.",
         machine(device),
         "## Targets",

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from bench.allocator import set_for
 from bench.floor import Floor
-from bench.measure import Spread, interleaved, synchronise
+from bench.measure import Spread, interleaved, seconds
+from bench.remote import Remote
 from bench.subjects import OURS, PEERS, SUBJECTS, TrainingStep
 from pie_cli import PIEConfig
-from pie_cli.errors import PIEError
 from pie_cli.runs import TrainingConfig
 from pie_cli.training import training_batch
 
@@ -52,30 +52,54 @@ class Steps:
     first: dict[str, float]
 
 
-def training_steps(repeats: int, device: torch.device) -> Steps:
+def training_steps(repeats: int, device: torch.device, threads: int | None) -> Steps:
     """Measure steps of `BATCH` images of random noise: what is computed does not depend on the images."""
+    cases: dict[str, tuple[Any, ...]] = {name: (_step, name, device) for name in SUBJECTS}
+    cases |= {GRADIENTS: (_gradients, OURS, device), DATA: (_batch_loader, device)}
+    cases |= {name: (Floor, PIEConfig(), BATCH, device, *arguments) for name, arguments in FLOORS.items()}
+    with _remotes(cases, device, threads) as remotes:
+        first = {name: remotes[name].answer() for name in cases}
+        times = interleaved(remotes, repeats, STEPS)
+    return Steps(times, {name: first[name] for name in SUBJECTS})
+
+
+@contextmanager
+def _remotes(
+    cases: Mapping[str, tuple[Any, ...]], device: torch.device, threads: int | None
+) -> Iterator[dict[str, Remote]]:
+    """Have each case, its maker and the maker's arguments, in a process of its own."""
+    remotes = {
+        name: Remote(name, *case, device=device, keep_memory=not name.startswith(PEERS), threads=threads)
+        for name, case in cases.items()
+    }
+    try:
+        yield remotes
+    finally:
+        for remote in remotes.values():
+            remote.close()
+
+
+def _step(name: str, device: torch.device) -> Callable[[], object]:
+    """Return a checked training step of a subject."""
+    config = PIEConfig()
+    step = TrainingStep(SUBJECTS[name], config, torch.rand(BATCH, *config.image_shape, device=device))
+
+    def checked() -> None:
+        step()
+        step.check()
+
+    return checked
+
+
+def _gradients(name: str, device: torch.device) -> Callable[[], object]:
+    config = PIEConfig()
+    return TrainingStep(SUBJECTS[name], config, torch.rand(BATCH, *config.image_shape, device=device)).gradients
+
+
+def _batch_loader(device: torch.device) -> Callable[[], Tensor]:
+    """Return what `training.train` does for each batch before the model sees it."""
     config = PIEConfig()
     images = torch.randint(256, (IMAGES, *config.image_shape), dtype=torch.uint8, device=device)
-    load = _batch_loader(images, config, device)
-    x = load()
-    steps, first = {}, {}
-    for name, subject in SUBJECTS.items():
-        steps[name] = TrainingStep(subject, config, x)
-        start = time.perf_counter()
-        steps[name]()
-        synchronise(device)
-        first[name] = time.perf_counter() - start
-    cases: dict[str, Callable[[], object]] = {**steps, GRADIENTS: steps[OURS].gradients, DATA: load}
-    cases |= {name: Floor(config, BATCH, device, *arguments) for name, arguments in FLOORS.items()}
-    times = interleaved(cases, repeats, STEPS, device, prepare=set_for)
-    for name, step in steps.items():
-        if not step.last_loss.isfinite():
-            raise PIEError(f"the loss of {name} is not finite: the time of such a training is worth nothing")
-    return Steps(times, first)
-
-
-def _batch_loader(images: Tensor, config: PIEConfig, device: torch.device) -> Callable[[], Tensor]:
-    """Return what `training.train` does for each batch before the model sees it."""
     training = TrainingConfig(noise=config.eps2, dequantise=True)
     generator = torch.Generator(device).manual_seed(0)
     order = torch.randperm(len(images))
@@ -89,25 +113,32 @@ def _batch_loader(images: Tensor, config: PIEConfig, device: torch.device) -> Ca
     return load
 
 
-@torch.no_grad()
-def throughput(repeats: int, device: torch.device) -> dict[str, dict[str, Spread]]:
+def throughput(repeats: int, device: torch.device, threads: int | None) -> dict[str, dict[str, Spread]]:
     """Return the seconds for `CHUNK` images by task and subject."""
+    counts = {"sample": SAMPLES, "encode": READ, "log_prob": READ}
+    found = {}
+    for task, count in counts.items():
+        cases = {name: (_reader, name, task, device) for name in (OURS, "pie, bfloat16", *PEERS)}
+        with _remotes(cases, device, threads) as remotes:
+            for remote in remotes.values():
+                remote.answer()
+            found[task] = interleaved(remotes, repeats, count // CHUNK, 1)
+    return found
+
+
+def _reader(name: str, task: str, device: torch.device) -> Callable[[], object]:
+    """Return what samples, encodes or gives densities to `CHUNK` images."""
     config = PIEConfig()
-    subjects = {name: SUBJECTS[name] for name in (OURS, "pie, bfloat16", *PEERS)}
-    models = {name: subject.build(config).to(device).eval() for name, subject in subjects.items()}
-    x = torch.rand(CHUNK, *config.image_shape, device=device)
-    arguments = {"sample": (CHUNK, SAMPLES), "encode": (x, READ), "log_prob": (x, READ)}
+    subject = SUBJECTS[name]
+    model = subject.build(config).to(device).eval()
+    argument = CHUNK if task == "sample" else torch.rand(CHUNK, *config.image_shape, device=device)
 
-    def run(name: str, task: str) -> object:
-        with subjects[name].precision(device):
-            return getattr(models[name], task)(arguments[task][0])
+    @torch.no_grad()
+    def read() -> object:
+        with subject.precision(device):
+            return getattr(model, task)(argument)
 
-    return {
-        task: interleaved(
-            {name: partial(run, name, task) for name in models}, repeats, count // CHUNK, device, 1, set_for
-        )
-        for task, (_, count) in arguments.items()
-    }
+    return read
 
 
 def start_up(repeats: int) -> dict[str, Spread]:
@@ -116,8 +147,9 @@ def start_up(repeats: int) -> dict[str, Spread]:
     def start(arguments: list[str]) -> None:
         subprocess.run([sys.executable, *arguments], check=True, capture_output=True)
 
-    cases = {name: partial(start, arguments) for name, arguments in IMPORTS.items()}
-    return interleaved(cases, repeats, 1, torch.device("cpu"), 1)
+    cpu = torch.device("cpu")
+    timers = {name: partial(seconds, partial(start, arguments), device=cpu) for name, arguments in IMPORTS.items()}
+    return interleaved(timers, repeats, 1, 1)
 
 
 def data_share(steps: Steps) -> Spread:

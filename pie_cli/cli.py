@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -75,7 +75,7 @@ def train(
     dense_width: options.DenseWidthOption = None,
     dense_depth: options.DenseDepthOption = None,
     reconstruction: options.ReconstructionOption = None,
-    learn_eps2: options.LearnEps2Option = None,
+    learn_eps2: options.LearnEps2Option = False,
     noise: options.NoiseOption = None,
     anneal: options.AnnealOption = None,
     init: options.InitOption = None,
@@ -101,7 +101,14 @@ def train(
     from pie_cli.progress import TrainingDisplay
 
     out.quiet = not is_main_process()
-    training = {"epochs": epochs, "batch_size": batch_size, "lr": lr, "seed": seed, "noise": noise, "init": init}
+    training: dict[str, Any] = {
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "lr": lr,
+        "seed": seed,
+        "noise": noise,
+        "init": init,
+    }
     training |= {"anneal": anneal, "precision": precision, "dataset": dataset}
     pie = {"eps2": eps2, "scale": scale, "contraction": contraction}
     pie |= {"conv_width": conv_width, "dense_width": dense_width, "dense_depth": dense_depth}

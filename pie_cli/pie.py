@@ -227,7 +227,8 @@ class PIE(Autoencoder):
 
     def log_prob_terms(self, x: Tensor) -> dict[str, Tensor]:
         """Return the terms of Eq. 17, each (B,) in nats: "log_p_z", "log_p_r1", …, "log_det"; log p(x) is their sum."""
-        return self._terms(*self(x), self.eps2)
+        z, residuals, log_det = self(x)
+        return self._terms(z, residuals, log_det, self.eps2)
 
     def _terms(self, z: Tensor, residuals: list[Tensor], log_det: Tensor, eps2: float | Tensor) -> dict[str, Tensor]:
         terms = {"log_p_z": gaussian_log_prob(z, 1.0)}
