@@ -93,7 +93,10 @@ def evaluate(run: Run, dataset: Dataset, classifier: Classifier, device: str) ->
 
     Processes that measure the same run at once need no lock: each writes whole files that name the weights, the same
     ones up to the last bits in which machines differ, and figures and numbers of different weights are never paired.
+    A quick run is evaluated on fewer images, see `Dataset.quick`.
     """
+    if run.config.quick:
+        dataset = dataset.quick
     path, key = run.folder / "evaluation.json", _key(run, dataset)
     stored = _stored(path)
     if stored.get("key") != key:

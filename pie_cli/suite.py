@@ -62,8 +62,9 @@ class Suite:
 
     @cached_property
     def dataset(self) -> Dataset:
-        """The images, fetched where they are missing."""
-        return load_dataset(self.dataset_name, self.place.data_dir, self.offline, self.console.print)
+        """The images, fetched where they are missing; the quick profile looks at fewer test images."""
+        dataset = load_dataset(self.dataset_name, self.place.data_dir, self.offline, self.console.print)
+        return dataset.quick if self.quick else dataset
 
     @cached_property
     def classifier(self) -> Classifier:
@@ -127,6 +128,7 @@ class Suite:
         return {
             "command": command_line(),
             "data": self.dataset_name,
+            "test images": f"{len(self.dataset.test):,}",
             "epochs of a training": ", ".join(map(str, epochs)),
             "seeds": ", ".join(sorted({str(run.config.training.seed) for run in runs})),
             "trained on": " and ".join(sorted(machines)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import Any
 
@@ -98,6 +99,34 @@ def test_log_prob_is_equation_17() -> None:
     torch.testing.assert_close(terms["loss"], -expected.mean() / 64)
     torch.testing.assert_close(terms["r2_over_eps2"], residuals[1].square().mean() / 0.04)
     torch.testing.assert_close(model.bits_per_dim(x), -expected / 64 / math.log(2) + 8)
+
+
+def test_the_options_outside_the_papers_loss() -> None:
+    x = torch.rand(5, 1, 8, 8, dtype=torch.float64)
+    model = small_pie().double()
+    nll = -model.log_prob(x).mean()
+    annealed = model.loss(x, torch.tensor(0.5, dtype=torch.float64))
+    torch.testing.assert_close(annealed["nll"], -PIE.log_prob(small_copy(model, eps2=0.5), x).mean())
+
+    penalised = small_copy(model, reconstruction=3.0).loss(x)
+    mse = (2 * (model.reconstruct(x) - x)).square().mean()
+    torch.testing.assert_close(penalised["loss"], nll / 64 + 3 * mse)
+    torch.testing.assert_close(penalised["nll"], nll)
+
+    learned = small_copy(model, learn_eps2=True)
+    torch.testing.assert_close(learned.log_prob(x), model.log_prob(x))
+    assert learned.log_eps2 is not None
+    residuals = torch.cat(learned(x)[1], dim=1).square().mean()
+    learned.log_eps2.data = residuals.detach().log()  # where the likelihood of the residuals is greatest
+    (gradient,) = torch.autograd.grad(learned.loss(x)["loss"], [learned.log_eps2])
+    assert gradient.abs() < 1e-12
+
+
+def small_copy(model: PIE, **changes: Any) -> PIE:
+    """Return a PIE with the weights of `small_pie()`'s and other settings."""
+    copy = PIE(dataclasses.replace(model.config, **changes)).double()
+    copy.load_state_dict(model.state_dict(), strict=False)
+    return copy
 
 
 @pytest.mark.parametrize("latent_dim", [1, 2])

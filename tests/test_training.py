@@ -21,7 +21,7 @@ from pie_cli.launch import run_config
 from pie_cli.progress import TrainingDisplay
 from pie_cli.runs import Run, RunConfig, load_model
 from pie_cli.tensorfiles import load_tensors
-from pie_cli.training import train, training_batch, validate
+from pie_cli.training import annealing, train, training_batch, validate
 
 SMALL = {"conv_width": 4, "dense_width": 16, "dense_depth": 1}
 
@@ -137,6 +137,14 @@ def test_training_batch_has_the_variance_that_was_asked_for() -> None:
     assert x.var().item() == pytest.approx(0.01 + 1 / 256**2 / 12, rel=0.02)
     clean = replace(config, noise=0.0, dequantise=False)
     assert training_batch(images, clean, torch.Generator()).unique().tolist() == [pytest.approx(128 / 255)]
+
+
+def test_annealing_goes_from_coarse_to_fine() -> None:
+    config = run_config("pie", 10, {"anneal": 0.5}, {"eps2": 0.001})
+    factors = [annealing(config, progress) for progress in (0, 0.25, 0.5, 1)]
+    assert factors == pytest.approx([100, 10, 1, 1])  # from 0.1
+    assert annealing(run_config("pie", 10, {}, {"eps2": 0.1}), 0) == 1
+    assert annealing(run_config("vae", 10, {}, {}), 0) == 1
 
 
 def test_validation_leaves_the_random_state_alone(digits: Dataset) -> None:
