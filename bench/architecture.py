@@ -65,9 +65,9 @@ def blocks(config: PIEConfig) -> list[Block]:
         height, width = height // 2, width // 2
         result.append(Block((4 * channels, height, width), 2 * channels, partial(_contiguous, config.conv_width)))
         channels *= 2
-    network = partial(dense_network, width=config.dense_width, depth=config.dense_depth)
     for before, after in pairwise(config.sizes[config.conv_blocks :]):
-        result.append(Block((before,), after, network))
+        width, depth = config.dense_size(before, after)
+        result.append(Block((before,), after, partial(dense_network, width=width, depth=depth)))
     return result
 
 

@@ -31,7 +31,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bench.architecture import Peer, blocks
-from pie_cli.pie import PIEConfig, gaussian_log_prob
+from pie_cli.densities import gaussian_log_prob
+from pie_cli.pie import PIEConfig
 
 Shapes = list[tuple[int, ...]]
 

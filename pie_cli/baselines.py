@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pie_cli.autoencoder import Autoencoder
-from pie_cli.pie import gaussian_log_prob
+from pie_cli.densities import gaussian_log_prob
 
 Likelihood = Literal["bernoulli", "gaussian"]
 

@@ -68,9 +68,11 @@ def train(
     epochs: options.EpochsOption = paper.DEFAULT_EPOCHS,
     batch_size: options.BatchSizeOption = 128,
     lr: options.LrOption = None,
+    grad_clip: options.GradClipOption = None,
     seed: options.SeedOption = 0,
     scale: options.ScaleOption = None,
     contraction: options.ContractionOption = None,
+    couplings: options.CouplingsOption = None,
     conv_width: options.ConvWidthOption = None,
     dense_width: options.DenseWidthOption = None,
     dense_depth: options.DenseDepthOption = None,
@@ -109,9 +111,9 @@ def train(
         "noise": noise,
         "init": init,
     }
-    training |= {"anneal": anneal, "precision": precision, "dataset": dataset}
+    training |= {"grad_clip": grad_clip, "anneal": anneal, "precision": precision, "dataset": dataset}
     pie = {"eps2": eps2, "scale": scale, "contraction": contraction}
-    pie |= {"conv_width": conv_width, "dense_width": dense_width, "dense_depth": dense_depth}
+    pie |= {"couplings": couplings, "conv_width": conv_width, "dense_width": dense_width, "dense_depth": dense_depth}
     pie |= {"reconstruction": reconstruction, "learn_eps2": learn_eps2 or None}
     config = launch.run_config(model, latent_dim, training, pie)
     accelerator = find_accelerator(device)

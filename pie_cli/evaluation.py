@@ -19,11 +19,12 @@ from pie_cli import figures, metrics
 from pie_cli.autoencoder import Autoencoder
 from pie_cli.classifier import Classifier, confidence, predictions
 from pie_cli.data import Dataset
+from pie_cli.densities import bits_per_dim
 from pie_cli.embedding import umap_plane
 from pie_cli.files import write_json
 from pie_cli.inference import clean, in_batches, interpolate, prior_samples
 from pie_cli.paper import NARROW_VARIANCE, SHARPNESS_SAMPLES
-from pie_cli.pie import PIE, bits_per_dim
+from pie_cli.pie import PIE
 from pie_cli.runs import Run
 
 FORMAT = 1  # of evaluation.json; older ones are measured again

@@ -79,8 +79,8 @@ def train_command(config: RunConfig, results_dir: Path) -> str:
     parts = ["pie", "train", *(["--eps2", f"{pie.eps2:g}"] if pie else ["--model", name])]
     parts += ["--latent-dim", str(config.model.latent_dim), "--seed", str(training.seed)]
     plain = run_config(name, config.model.latent_dim, {}, {"eps2": pie.eps2} if pie else {})
-    fields = ["dataset", "epochs", "batch_size", "lr", "noise", "init", "anneal", "precision"]
-    fields += ["scale", "contraction", "conv_width", "dense_width", "dense_depth", "reconstruction"]
+    fields = ["dataset", "epochs", "batch_size", "lr", "grad_clip", "noise", "init", "anneal", "precision"]
+    fields += ["scale", "contraction", "couplings", "conv_width", "dense_width", "dense_depth", "reconstruction"]
     given, default = ({**asdict(c.model), **asdict(c.training)} for c in (config, plain))
     for field in fields:
         if given.get(field) != default.get(field):

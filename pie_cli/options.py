@@ -118,6 +118,10 @@ PrecisionOption = Annotated[
     Literal["32-true", "bf16-mixed"],
     typer.Option(help="float32, or with the networks in bfloat16.", rich_help_panel=TRAINING),
 ]
+GradClipOption = Annotated[
+    float | None,
+    typer.Option(help="Bound on the gradient's norm.", show_default="1", rich_help_panel=TRAINING),
+]
 ScaleOption = Annotated[
     Literal["contractive", "additive", "affine"] | None,
     typer.Option(
@@ -131,17 +135,25 @@ ContractionOption = Annotated[
     float | None,
     typer.Option(help="a of the contractive scale, in [0, 1].", show_default="0.5", rich_help_panel=MODEL),
 ]
+CouplingsOption = Annotated[
+    int | None,
+    typer.Option(
+        min=1, help="K_l, rotations and couplings in a block of PIE.", show_default="3", rich_help_panel=MODEL
+    ),
+]
 ConvWidthOption = Annotated[
     int | None,
-    typer.Option(min=1, help="Channels of PIE's convolutional s, b, g.", show_default="32", rich_help_panel=MODEL),
+    typer.Option(min=1, help="Channels of PIE's convolutional s, b, g.", show_default="16", rich_help_panel=MODEL),
 ]
 DenseWidthOption = Annotated[
     int | None,
-    typer.Option(min=1, help="Features of PIE's dense s, b, g.", show_default="512", rich_help_panel=MODEL),
+    typer.Option(
+        min=1, help="Features of PIE's dense s, b, g into z; less elsewhere.", show_default="512", rich_help_panel=MODEL
+    ),
 ]
 DenseDepthOption = Annotated[
     int | None,
-    typer.Option(min=1, help="Hidden layers of PIE's dense s, b, g.", show_default="3", rich_help_panel=MODEL),
+    typer.Option(min=1, help="Hidden layers of PIE's dense s, b, g into z.", show_default="3", rich_help_panel=MODEL),
 ]
 NoiseOption = Annotated[
     float | None,

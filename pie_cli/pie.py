@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
-from typing import Literal, TypeVar, get_args
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -32,6 +32,7 @@ from pie_cli.bijections import (
     affine_scale,
     contractive_scale,
 )
+from pie_cli.densities import bits_per_dim, gaussian_log_prob
 from pie_cli.networks import conv_network, dense_network
 
 Scale = Literal["contractive", "additive", "affine"]
@@ -54,8 +55,8 @@ class PIEConfig:
         contraction: a in s = 1 − a + a·sigmoid(t + 2).
         predict_residual: False sets g = 0; with eps2 = 1 the model is then a multi-scale RealNVP (section 3.4).
         conv_width: channels of the convolutional networks of s, b and g.
-        dense_width: features of the hidden layers of the dense networks.
-        dense_depth: number of hidden layers of the dense networks.
+        dense_width: features of the hidden layers of the dense networks of the block that reduces to d numbers.
+        dense_depth: number of those layers. The other linear blocks have smaller networks, see `dense_size`.
         reconstruction: weight, in the loss, of the squared error of decoding from z alone; 0 is the paper's.
         learn_eps2: whether ε₀² is trained too, from `eps2` on; the paper's is fixed.
 
@@ -73,7 +74,7 @@ class PIEConfig:
     scale: Scale = "contractive"
     contraction: float = 0.5
     predict_residual: bool = True
-    conv_width: int = 32
+    conv_width: int = 16
     dense_width: int = 512
     dense_depth: int = 3
     reconstruction: float = 0.0
@@ -118,6 +119,18 @@ class PIEConfig:
         """Number of variables before the first and after each block: 784, 392, 196, 64, 10, 10 (section 5.1)."""
         return [*self.conv_sizes, *(self.linear_dims or ()), self.latent_dim, self.latent_dim]
 
+    def dense_size(self, before: int, after: int) -> tuple[int, int]:
+        """Return width and number of the hidden layers of a linear block's networks.
+
+        They are largest where d numbers have to stand for many, which is where a PIE loses most. In the last block,
+        which keeps all, large ones only twist z.
+        """
+        if before == after:
+            return max(1, self.dense_width // 8), max(1, self.dense_depth - 2)
+        if after > self.latent_dim:
+            return max(1, self.dense_width // 2), max(1, self.dense_depth - 1)
+        return self.dense_width, self.dense_depth
+
     def scale_function(self) -> Callable[[Tensor], Tensor]:
         """Return the map from a network's raw output to s > 0."""
         functions: dict[str, Callable[[Tensor], Tensor]] = {
@@ -147,7 +160,8 @@ class PIEBlock(Composition):
             rotation, network = HouseholderConv1x1, partial(conv_network, width=config.conv_width)
         else:
             rotation = HouseholderLinear
-            network = partial(dense_network, width=config.dense_width, depth=config.dense_depth)
+            width, depth = config.dense_size(shape[0], kept)
+            network = partial(dense_network, width=width, depth=depth)
         features, residual = shape[0], shape[0] - kept
         bijections = list(entry)
         for _ in range(config.couplings):
@@ -317,20 +331,6 @@ class PIE(Autoencoder):
         y, _ = self.scaling(images)
         for block in self.blocks:
             y = block.start_from_principal_axes(y)
-
-
-N = TypeVar("N", float, Tensor)
-
-
-def bits_per_dim(nll: N, size: int) -> N:
-    """Return bits per pixel value from −log p(x) in nats of dequantised images of that size with 256 grey levels."""
-    return nll / (math.log(2) * size) + 8
-
-
-def gaussian_log_prob(x: Tensor, variance: float | Tensor) -> Tensor:
-    """Return log N(x | 0, variance·I) for each row of x (B, D), in nats."""
-    log_variance = variance.log() if isinstance(variance, Tensor) else math.log(variance)
-    return -0.5 * (x.square().sum(1) / variance + x.shape[1] * (math.log(2 * math.pi) + log_variance))
 
 
 def _blocks(config: PIEConfig) -> list[PIEBlock]:
