@@ -17,7 +17,7 @@ from torch import Tensor
 
 from pie_cli import figures, metrics
 from pie_cli.autoencoder import Autoencoder
-from pie_cli.classifier import Classifier, confidence, predictions
+from pie_cli.classifier import Classifier, confidence, features_of, predictions
 from pie_cli.data import Dataset
 from pie_cli.densities import bits_per_dim
 from pie_cli.embedding import umap_plane
@@ -25,9 +25,10 @@ from pie_cli.files import write_json
 from pie_cli.inference import clean, in_batches, interpolate, prior_samples
 from pie_cli.paper import NARROW_VARIANCE, SHARPNESS_SAMPLES
 from pie_cli.pie import PIE
+from pie_cli.prior import COMPONENTS, FITTED_CODES, sample_fitted_codes
 from pie_cli.runs import Run
 
-FORMAT = 1  # of evaluation.json; older ones are measured again
+FORMAT = 2  # of evaluation.json; older ones are measured again
 KNN_CODES = 10_000  # training codes behind the accuracies of z
 PATHS = 500  # interpolations between two test images of different digits
 PATH_POINTS = 8  # decoded points inside each
@@ -61,6 +62,8 @@ MEASURES = {
     "narrow_precision": "samples at N(0, 0.5): precision",
     "narrow_recall": "samples at N(0, 0.5): recall",
     "narrow_confidence": "samples at N(0, 0.5): classifier confidence",
+    "gaussian_frechet_distance": "samples of a Gaussian fitted to z: Fréchet distance",
+    "mixture_frechet_distance": "samples of a mixture fitted to z: Fréchet distance",
     "path_confidence": "interpolations: classifier confidence",
     "umap_trustworthiness": "UMAP plane: trustworthiness",
     "umap_silhouette": "UMAP plane: silhouette of the digits",
@@ -108,6 +111,7 @@ def evaluate(run: Run, dataset: Dataset, classifier: Classifier, device: str) ->
         numbers |= _reconstruction(model, dataset, classifier) | code_numbers | _path(model, dataset, classifier)
         if isinstance(model, PIE):
             numbers |= _likelihood(model, dataset) | {"inverse_error": inverse_error(model, dataset)}
+        numbers |= _fitted_priors(model, dataset, classifier)
         sampled, audit, sharpness, strip = _samples(model, dataset, classifier)
         arrays = {"sharpness": sharpness.numpy(), "strip": strip.numpy(), "plane": plane.numpy(), "key": np.array(key)}
         figures.save_data(run.folder / "evaluation", **arrays)
@@ -222,6 +226,18 @@ def _samples(
     numbers["sharpness"], numbers["sharpness_error"] = metrics.sharpness(shown.clamp(0, 1))
     numbers["sharpness_unclipped"] = metrics.laplacian_variance(shown).mean().item()
     return numbers, audit(shown), sharpness, samples[:STRIP]
+
+
+def _fitted_priors(model: Autoencoder, dataset: Dataset, classifier: Classifier) -> dict[str, float]:
+    """How real samples are whose codes come from priors fitted after training."""
+    real, known = clean(dataset.test), clean(dataset.train[:FITTED_CODES])
+    codes, features = in_batches(model.encode, known, model), features_of(classifier, real)
+    numbers = {}
+    for prior in COMPONENTS:
+        drawn = in_batches(model.decode, sample_fitted_codes(codes, prior, len(real), seed=0), model)
+        generated = features_of(classifier, drawn)
+        numbers[f"{prior}_frechet_distance"] = metrics.frechet_distance(features, generated)
+    return numbers
 
 
 def audit(images: Tensor) -> dict[str, float]:

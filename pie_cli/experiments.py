@@ -20,7 +20,7 @@ from pie_cli.files import write_text
 from pie_cli.inference import clean, in_batches, interpolate, prior_samples
 from pie_cli.paper import COLUMNS
 from pie_cli.pie import PIE
-from pie_cli.prior import FITTED_CODES, Prior, sample_fitted_codes
+from pie_cli.prior import FITTED_CODES, Fitted, Prior, sample_fitted_codes
 from pie_cli.runs import Run
 
 
@@ -83,9 +83,7 @@ def draw_samples(run: Run, device: str, count: int, std: float, seed: int) -> Dr
     return _draw_samples(run, codes, samples, f"N(0, {std**2:.3g}), seed {seed}", f"variance{std**2:.3g}")
 
 
-def draw_fitted_samples(
-    run: Run, dataset: Dataset, device: str, count: int, prior: Literal["gaussian", "mixture"], seed: int
-) -> Drawing:
+def draw_fitted_samples(run: Run, dataset: Dataset, device: str, count: int, prior: Fitted, seed: int) -> Drawing:
     """`count` images decoded from a prior fitted to the training images' codes, which is not the paper's."""
     model = run.load_model(device)
     known = in_batches(model.encode, clean(dataset.train[:FITTED_CODES]), model)

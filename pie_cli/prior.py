@@ -10,12 +10,16 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-Prior = Literal["normal", "gaussian", "mixture"]
+Fitted = Literal["gaussian", "mixture"]
+Prior = Literal["normal", Fitted]
 FITTED_CODES = 10_000  # training codes that a prior is fitted to
-COMPONENTS = {"gaussian": 1, "mixture": 10}  # Gaussians with full covariances; ten, as there are ten digits
+COMPONENTS: dict[Fitted, int] = {
+    "gaussian": 1,
+    "mixture": 10,
+}  # Gaussians with full covariances; ten, as there are ten digits
 
 
-def sample_fitted_codes(codes: Tensor, prior: Literal["gaussian", "mixture"], count: int, seed: int) -> Tensor:
+def sample_fitted_codes(codes: Tensor, prior: Fitted, count: int, seed: int) -> Tensor:
     """Return codes (count, d) from a Gaussian, or a mixture of ten, fitted to `codes` (N, d) by maximum likelihood."""
     from sklearn.mixture import GaussianMixture
 

@@ -14,10 +14,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
+from torch import Tensor
 
+from pie_cli.autoencoder import Autoencoder
 from pie_cli.classifier import load_or_train_classifier
 from pie_cli.data import Dataset, load_dataset
 from pie_cli.evaluation import evaluate
+from pie_cli.inference import clean, in_batches
+from pie_cli.metrics import reconstruction_mse
+from pie_cli.pie import PIE
 from pie_cli.provenance import provenance
 from pie_cli.runs import Run
 
@@ -28,11 +33,14 @@ COLUMNS = {
     "seconds": "training, s",
     "mse_by_epoch": "MSE by epoch",
     "mse": "MSE",
+    **{f"mse_{numbers}": f"MSE, {numbers} numbers kept" for numbers in (64, 196, 392)},
     "bits_per_dim": "bits/dim",
     "knn_accuracy": "5-NN of z",
     "umap_silhouette": "silhouette",
     "z_std": "std of z",
     "frechet_distance": "FD",
+    "gaussian_frechet_distance": "FD, fitted Gaussian",
+    "mixture_frechet_distance": "FD, fitted mixture",
     "sharpness": "sharpness",
     "samples_not_finite": "not finite",
 }
@@ -48,12 +56,14 @@ class Study:
         variants: the options of `pie train` of each row. An option word "+name" in front stands for the change of
             that name in `studies.changes`, for what is no option of the program.
         epochs: budget of each variant that does not say otherwise.
+        levels: whether the table has the MSE of decoding with some residual levels kept.
     """
 
     name: str
     question: str
     variants: Mapping[str, str]
     epochs: int = 4
+    levels: bool = False
 
     def command(self, variant: str) -> list[str]:
         """Return the command that trains a variant, or goes on with it."""
@@ -62,6 +72,7 @@ class Study:
         options = [word for word in words if not word.startswith("+")]
         if "--epochs" not in options:
             options += ["--epochs", str(self.epochs)]
+        options += ["--precision", "bf16-mixed"]  # the same ranking sooner
         start = [sys.executable, "-m", "studies.changes", ",".join(changes)]
         return [*start, "train", "--resume", "--results-dir", str(self.folder(variant)), *options]
 
@@ -76,11 +87,13 @@ class Study:
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
         with open(folder / "log.txt", "w", encoding="utf-8") as log:
             subprocess.run(self.command(variant), env=environment, stdout=log, stderr=log, check=True)
-        (run_folder,) = folder.glob("pie-*")
+        (run_folder,) = folder.glob("*-d10-*")
         run = Run.open(run_folder)
         classifier = load_or_train_classifier(RUNS, dataset.train, dataset.name)
         judged = dataclasses.replace(dataset, test=dataset.validation)  # the test images decide nothing
         numbers = evaluate(run, judged, classifier, "cpu").numbers
+        if self.levels:
+            numbers |= _mse_by_level(run.load_model(), judged)
         history = pd.read_csv(run_folder / "metrics.csv")
         row: dict[str, object] = {"variant": variant, "options": self.variants[variant], **numbers}
         row["seconds"] = history["seconds"].iloc[-1]
@@ -108,3 +121,18 @@ class Study:
         table = shown.to_markdown(index=False, floatfmt=".4g")
         note = f"`python -m studies.{self.name}`, seed 0, validation images, commit {facts['commit']}"
         (TABLES / f"{self.name}.md").write_text(f"{self.question}\n\n{table}\n\n{note}\n", encoding="utf-8")
+
+
+def _mse_by_level(model: Autoencoder, dataset: Dataset) -> dict[str, float]:
+    """Return the MSE of decoding with 64, 196 and 392 numbers kept: where the loss arises."""
+    assert isinstance(model, PIE)
+    images, found = clean(dataset.test), {}
+    for keep in range(1, len(model.residual_sizes)):
+
+        def decoded(x: Tensor, keep: int = keep) -> Tensor:
+            z, residuals, _ = model(x)
+            return model.decode(z, residuals, keep=keep)
+
+        kept = model.latent_dim + sum(model.residual_sizes[-keep:])
+        found[f"mse_{kept}"] = reconstruction_mse(images, in_batches(decoded, images, model))
+    return found

@@ -1,0 +1,18 @@
+"""Options outside the paper's loss, one at a time: how much each buys."""
+
+from studies.study import Study
+
+STUDY = Study(
+    "beyond",
+    "What do options outside the paper's loss buy?",
+    {
+        "the paper's loss": "",
+        "reconstruction penalty, weight 1": "--reconstruction 1",
+        "reconstruction penalty, weight 10": "--reconstruction 10",
+        "reconstruction penalty, weight 100": "--reconstruction 100",
+        "ε₀² learned": "--learn-eps2",
+    },
+)
+
+if __name__ == "__main__":
+    STUDY.run()

@@ -1,0 +1,25 @@
+"""Where capacity pays: width and depth of the networks of s, b and g, and their number."""
+
+from studies.study import Study
+
+STUDY = Study(
+    "capacity",
+    "Where does capacity pay?",
+    {
+        "default": "",
+        "convolutions of 8 channels": "--conv-width 8",
+        "convolutions of 32 channels": "--conv-width 32",
+        "dense networks of 256": "--dense-width 256",
+        "dense networks of 1024": "--dense-width 1024",
+        "dense networks with 2 layers": "--dense-depth 2",
+        "last block as large as the one before": "+large_last_block",
+        "all linear blocks equal": "+equal_widths",
+        "residual dense networks": "+residual",
+        "SiLU": "+silu",
+        "K_l = 2": "--couplings 2",
+        "K_l = 5": "--couplings 5",
+    },
+)
+
+if __name__ == "__main__":
+    STUDY.run()

@@ -1,0 +1,133 @@
+"""Variants that are no option of the program: `python -m studies.changes NAME,… train …` is `pie train …` with them.
+
+A variant that lost is kept here, so that its row can be measured again, and nowhere else.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from pie_cli import cli, pie, training
+from pie_cli.autoencoder import Autoencoder
+from pie_cli.runs import Run
+
+
+def _set(owner: Any, **changes: Any) -> None:
+    """Replace attributes of a module or class of the program."""
+    for name, value in changes.items():
+        setattr(owner, name, value)
+
+
+def equal_widths() -> None:
+    """All linear blocks have networks of the same size."""
+    _set(pie.PIEConfig, dense_size=lambda self, before, after: (self.dense_width, self.dense_depth))
+
+
+def large_last_block() -> None:
+    """The last block's networks are as large as those of the block before it."""
+    plain = pie.PIEConfig.dense_size
+
+    def dense_size(config: pie.PIEConfig, before: int, after: int) -> tuple[int, int]:
+        return (config.dense_width, config.dense_depth) if before == after else plain(config, before, after)
+
+    _set(pie.PIEConfig, dense_size=dense_size)
+
+
+class _Residual(nn.Module):
+    def __init__(self, layer: nn.Linear) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + torch.relu(self.layer(x))
+
+
+def residual() -> None:
+    """Hidden layers of the dense networks add to their input."""
+    plain = pie.dense_network
+
+    def network(inputs: int, outputs: int, width: int, depth: int) -> nn.Module:
+        layers = list(plain(inputs, outputs, width, depth).children())
+        first, hidden, last = layers[:2], layers[2:-1:2], layers[-1]
+        return nn.Sequential(*first, *(_Residual(layer) for layer in hidden), last)  # type: ignore[arg-type]
+
+    _set(pie, dense_network=network)
+
+
+def silu() -> None:
+    """SiLU in the place of ReLU in all networks."""
+
+    def changed(plain: Callable[..., nn.Module]) -> Callable[..., nn.Module]:
+        def network(*arguments: Any, **named: Any) -> nn.Module:
+            layers = plain(*arguments, **named).children()
+            return nn.Sequential(*(nn.SiLU() if isinstance(layer, nn.ReLU) else layer for layer in layers))
+
+        return network
+
+    _set(pie, dense_network=changed(pie.dense_network), conv_network=changed(pie.conv_network))
+
+
+def cosine() -> None:
+    """A cosine schedule with a warm-up of 2 % in the place of the one-cycle."""
+
+    def schedule(optimizer: Optimizer, max_lr: float, total_steps: int) -> LambdaLR:
+        warm_up = max(1, total_steps // 50)
+        return LambdaLR(
+            optimizer, lambda step: min(1.0, (step + 1) / warm_up) * 0.5 * (1 + math.cos(math.pi * step / total_steps))
+        )
+
+    _set(training, OneCycleLR=schedule)
+
+
+def _module(average: AveragedModel) -> Any:
+    return average.module
+
+
+def ema() -> None:
+    """Validation and the final weights are an exponential moving average, decay 0.998; it starts anew on resuming."""
+    advance, validate, save_weights = training.TrainingState.advance, training.validate, Run.save_weights
+    averages: dict[int, AveragedModel] = {}
+
+    def averaged(model: Autoencoder) -> AveragedModel:
+        if id(model) not in averages:
+            averages[id(model)] = AveragedModel(copy.deepcopy(model), multi_avg_fn=get_ema_multi_avg_fn(0.998))
+        return averages[id(model)]
+
+    def advance_both(state: training.TrainingState, loss: Tensor) -> None:
+        advance(state, loss)
+        averaged(state.model).update_parameters(state.model)
+
+    def validate_average(model: Autoencoder, *arguments: Any) -> dict[str, float]:
+        return validate(_module(averaged(model)), *arguments)
+
+    def save_average(run: Run, model: Autoencoder) -> None:
+        save_weights(run, _module(averaged(model)))
+
+    _set(training.TrainingState, advance=advance_both)
+    _set(training, validate=validate_average)
+    _set(Run, save_weights=save_average)
+
+
+CHANGES = {change.__name__: change for change in (equal_widths, large_last_block, residual, silu, cosine, ema)}
+
+
+def main() -> None:
+    """Apply the changes named in the first argument, then be `pie` with the others."""
+    names = sys.argv.pop(1)
+    for name in filter(None, names.split(",")):
+        CHANGES[name]()
+    cli.main()
+
+
+if __name__ == "__main__":
+    main()
