@@ -28,7 +28,6 @@ IMAGENET = PIEConfig(
     conv_width=256,
     dense_width=2048,
 )
-GLOBAL_BATCH = 512
 IMAGES = 1_281_167  # of ImageNet's training set
 GIB = 2**30
 
@@ -63,28 +62,25 @@ class Cost:
     stored: float
 
 
-def cost(config: PIEConfig, batch: int, recompute: bool) -> Cost:
+def cost(model: PIE, batch: int, recompute: bool) -> Cost:
     """Return what a step with `batch` images takes; recomputing repeats the networks twice (`pie_cli.recompute`)."""
-    model = PIE(config)
     with FakeTensorMode(allow_non_fake_inputs=True):
-        return _count(model, torch.rand(batch, *config.image_shape), recompute)
+        return _count(model, torch.rand(batch, *model.config.image_shape), recompute)
 
 
 def _count(model: PIE, x: Tensor, recompute: bool) -> Cost:
-    config, batch = model.config, len(x)
-    blocks: list[int] = []
     kept: dict[int, int] = {}
-    fixed = {id(tensor) for tensor in model.state_dict(keep_vars=True).values()}
+    alive: list[Tensor] = []  # so that no two storages share an id
+    parameters = {id(tensor) for tensor in model.state_dict(keep_vars=True).values()}
 
     def keep(tensor: Tensor) -> Tensor:
-        if id(tensor) not in fixed:
+        if id(tensor) not in parameters:
             kept[id(tensor.untyped_storage())] = tensor.untyped_storage().nbytes()
         alive.append(tensor)
         return tensor
 
-    alive: list[Tensor] = []
-    counter = FlopCounterMode(display=False)
-    with counter:
+    blocks = []
+    with FlopCounterMode(display=False) as counter:
         with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
             y, _ = model.scaling(x)
             for block in model.blocks:
@@ -97,49 +93,41 @@ def _count(model: PIE, x: Tensor, recompute: bool) -> Cost:
     flops = counter.get_total_flops()
     if not recompute:
         return Cost(flops, sum(kept.values()))
-    # Each block stores its output, and while it is worked on, one bijection's activations.
-    outputs = 4 * batch * sum(config.sizes)
-    bijections = 2 * config.couplings + 1
-    return Cost(flops + 2 * forward, outputs + 2 * max(blocks) / bijections)
+    # Each block stores its output and, while it is worked on, one coupling's activations.
+    outputs = 4 * len(x) * sum(model.config.sizes)
+    return Cost(flops + 2 * forward, outputs + max(blocks) / model.config.couplings)
 
 
-def rows(machine: Machine, gpus: int) -> list[list[str]]:
-    """Return the plan for so many GPUs: stored and recomputed activations."""
-    model = PIE(IMAGENET)
+def row(model: PIE, machine: Machine, gpus: int, batch: int, recompute: bool) -> list[str]:
+    """Return the plan for so many GPUs with `batch` images each."""
     parameters = sum(p.numel() for p in model.parameters())
     constants = sum(b.numel() for b in model.buffers())
-    batch = GLOBAL_BATCH // gpus
-    found = []
-    for recompute in (False, True):
-        per_gpu = cost(IMAGENET, batch, recompute)
-        compute = per_gpu.flops / machine.flops
-        # A ring all-reduce sends twice the gradients, less one share, over the slowest link.
-        rate = machine.link if gpus <= machine.per_node else machine.network
-        communicate = 2 * 4 * parameters * (gpus - 1) / gpus / rate
-        fixed = 4 * (4 * parameters + constants)
-        step = max(compute, communicate)  # gradients travel while the backward pass goes on
-        found.append(
-            [
-                f"{gpus} GPUs{', recomputed' if recompute else ''}",
-                str(batch),
-                f"{per_gpu.flops / 1e12:.1f}",
-                f"{fixed / GIB:.1f} + {per_gpu.stored / GIB:.1f}",
-                f"{1e3 * compute:.0f}",
-                f"{1e3 * communicate:.0f}",
-                f"{math.ceil(IMAGES / GLOBAL_BATCH) * step / 60:.1f}",
-            ]
-        )
-    return found
+    per_gpu = cost(model, batch, recompute)
+    compute = per_gpu.flops / machine.flops
+    # A ring all-reduce sends twice the gradients, less one share, over the slowest link.
+    rate = machine.link if gpus <= machine.per_node else machine.network
+    communicate = 2 * 4 * parameters * (gpus - 1) / gpus / rate
+    step = max(compute, communicate)  # gradients travel while the backward pass goes on
+    steps = math.ceil(IMAGES / (gpus * batch))
+    return [
+        f"{gpus} GPUs × {batch} images{', recomputed' if recompute else ''}",
+        f"{per_gpu.flops / 1e12:.1f}",
+        f"{4 * (4 * parameters + constants) / GIB:.1f} + {per_gpu.stored / GIB:.1f}",
+        f"{1e3 * compute:.0f}",
+        f"{1e3 * communicate:.0f}",
+        f"{steps * step / 60:.1f}",
+    ]
 
 
 def main() -> None:
     """Print the plan as a Markdown table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.parse_args()
-    header = ["", "images a GPU", "TFLOP a step", "GiB: fixed + stored", "compute, ms", "all-reduce, ms", "epoch, min"]
     model = PIE(IMAGENET)
-    print(f"{IMAGENET.sizes}, {sum(p.numel() for p in model.parameters()):,} parameters, batch {GLOBAL_BATCH}\n")
-    print(table(header, [row for gpus in (8, 64) for row in rows(Machine(), gpus)]))
+    header = ["", "TFLOP a step", "GiB: fixed + stored", "compute, ms", "all-reduce, ms", "epoch, min"]
+    print(f"{IMAGENET.sizes}, {sum(p.numel() for p in model.parameters()):,} parameters\n")
+    plans = [(8, 64), (64, 8), (64, 64)]
+    print(table(header, [row(model, Machine(), *plan, recompute) for plan in plans for recompute in (False, True)]))
 
 
 if __name__ == "__main__":

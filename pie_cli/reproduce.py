@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -49,9 +50,11 @@ def reproduce(suite: Suite, seeds: int) -> list[Judgement]:
     Returns:
         the verdicts.
     """
+    started = time.monotonic()
     configs = paper_runs(suite, seeds)
-    evaluations = suite.evaluations(configs)
     runs = [suite.place.run(config) for config in configs]
+    missing = [run for run in runs if not run.finished]
+    evaluations = suite.evaluations(configs)
     folder, facts = suite.place.results_dir, suite.facts(runs)
     suite.console.print(f"drawing Fig. 7, 8 and 9 and writing the tables into {folder}")
     draw_figures(suite, evaluations)
@@ -70,7 +73,16 @@ def reproduce(suite: Suite, seeds: int) -> list[Judgement]:
     verdicts = [asdict(judgement) for judgement in judgements]
     write_json(folder / "claims.json", {"quick": suite.quick, **facts, "certificate": certificate, "claims": verdicts})
     write_text(folder / "README.md", results_page(judgements, tables, certificate, facts, suite.quick))
+    suite.console.print(_time_taken(missing, time.monotonic() - started, suite.place.jobs))
     return judgements
+
+
+def _time_taken(trained: list[Run], seconds: float, jobs: int) -> str:
+    """Return how long it took, and how much of it was training; the rest is evaluation, figures and starting up."""
+    training = sum(run.provenance["wall_seconds"] for run in trained)
+    here = trained and training < jobs * seconds  # else other machines have helped
+    share = f", {training / (jobs * seconds):.0%} of it training, {jobs} at a time" if here else ""
+    return f"took {seconds / 60:.1f} min{share}"
 
 
 def paper_runs(suite: Suite, seeds: int) -> list[RunConfig]:
