@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from itertools import product
 from pathlib import Path
 
 import torch
@@ -33,10 +34,11 @@ def main() -> None:
     say("starting up")
     start_up = speed.start_up(options.repeats)
     say("peak memory")
-    outcomes: dict[str, list[Outcome]] = {name: [] for name in MEMORY_SUBJECTS}
+    cases = product(MEMORY_SUBJECTS, report.MEMORY_BATCHES)
+    outcomes: dict[tuple[str, int], list[Outcome]] = {case: [] for case in cases}
     for _ in range(MEMORY_REPEATS):
-        for name, found in outcomes.items():
-            found.append(run(Job(name, {}, speed.BATCH, MEMORY_STEPS, options.device.type, options.threads)))
+        for (name, batch), found in outcomes.items():
+            found.append(run(Job(name, {}, batch, MEMORY_STEPS, options.device.type, options.threads)))
     say("training loops")
     vae = loops.vae_steps(options.repeats, options.device)
     say("encoding, density, sampling")
@@ -48,8 +50,8 @@ def main() -> None:
         throughput,
         vae,
         start_up,
-        memory={name: Spread(tuple(outcome.peak for outcome in found)) for name, found in outcomes.items()},
-        parameters={name: found[0].parameters for name, found in outcomes.items()},
+        memory={case: Spread(tuple(outcome.peak for outcome in found)) for case, found in outcomes.items()},
+        parameters={name: found[0].parameters for (name, _), found in outcomes.items()},
     )
     page = report.markdown(measurements, options.command, options.device, time.monotonic() - start)
     write_text(options.output, page)

@@ -54,7 +54,7 @@ def points() -> list[Point]:
     sides = {28: 2, 32: 2, 64: 3, 128: 4}
     images = {side: {"image_shape": (1, side, side), "conv_blocks": blocks} for side, blocks in sides.items()}
     return [
-        *(Point("width of s, b, g", w, {"dense_width": w, "conv_width": w // 16}) for w in (128, 256, 512, 1024)),
+        *(Point("width of s, b, g", w, {"dense_width": w, "conv_width": w // 32}) for w in (128, 256, 512, 1024)),
         *(Point("couplings in a block", count, {"couplings": count}) for count in (1, 2, 4, 8)),
         *(Point("pixels", side**2, config) for side, config in images.items()),
         *(Point("batch", batch, {}, batch) for batch in (32, 64, 128, 256, 512)),
