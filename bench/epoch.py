@@ -16,6 +16,11 @@ import tarfile
 import tempfile
 from pathlib import Path
 
+import torch
+
+from bench.report import machine, table
+from pie_cli.files import write_text
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -41,10 +46,11 @@ def epoch_seconds(sources: Path, options: list[str]) -> tuple[float, float]:
 
 
 def main() -> None:
-    """Print a row for each side: median seconds, all of them, the ratio to the first, the validation MSE."""
+    """Write a row for each side: median seconds, all of them, the ratio to the first, the validation MSE."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("revision", help="the earlier commit")
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--output", type=Path, default=Path("bench/EPOCH.md"))
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         before = export(arguments.revision, Path(folder))
@@ -59,10 +65,18 @@ def main() -> None:
                 measured[name].append(epoch_seconds(sources, options))
     medians = {name: statistics.median(seconds for seconds, _ in runs) for name, runs in measured.items()}
     first = next(iter(medians.values()))
-    print("| one MNIST epoch | seconds, median (all) | times faster | validation MSE |\n|---|---|---|---|")
+    rows = []
     for name, runs in measured.items():
         every = ", ".join(f"{seconds:.0f}" for seconds, _ in runs)
-        print(f"| {name} | {medians[name]:.1f} ({every}) | {first / medians[name]:.2f} | {runs[0][1]:.4f} |")
+        rows.append([name, f"{medians[name]:.1f} ({every})", f"{first / medians[name]:.2f}", f"{runs[0][1]:.4f}"])
+    command = f"python -m bench.epoch {arguments.revision} --repeats {arguments.repeats}"
+    page = [
+        "# One MNIST epoch of the default PIE, before and now",
+        f"Written by `{command}`. {' '.join((__doc__ or '').split('. ', 1)[1].split())}",
+        machine(torch.device("cpu")),
+        table(["", "seconds, median (all)", "times faster", "validation MSE from z alone"], rows),
+    ]
+    write_text(arguments.output, "\n\n".join(page) + "\n")
 
 
 if __name__ == "__main__":

@@ -57,6 +57,7 @@ class Study:
             that name in `studies.changes`, for what is no option of the program.
         epochs: budget of each variant that does not say otherwise.
         levels: whether the table has the MSE of decoding with some residual levels kept.
+        conclusion: what the table says; written by hand, after reading it.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Study:
     variants: Mapping[str, str]
     epochs: int = 4
     levels: bool = False
+    conclusion: str = ""
 
     def command(self, variant: str) -> list[str]:
         """Return the command that trains a variant, or goes on with it."""
@@ -120,7 +122,7 @@ class Study:
         shown = rows[["variant", *(column for column in COLUMNS if column in rows)]].rename(columns=COLUMNS)
         table = shown.to_markdown(index=False, floatfmt=".4g")
         note = f"`python -m studies.{self.name}`, seed 0, validation images, commit {facts['commit']}"
-        (TABLES / f"{self.name}.md").write_text(f"{self.question}\n\n{table}\n\n{note}\n", encoding="utf-8")
+        (TABLES / f"{self.name}.md").write_text(f"{table}\n\n{note}\n", encoding="utf-8")
 
 
 def _mse_by_level(model: Autoencoder, dataset: Dataset) -> dict[str, float]:
