@@ -17,7 +17,7 @@ images decide nothing. "MSE" is that of decoding from z alone; "FD" the Fréchet
 images in a small classifier's features, comparable within this page only. These are short trainings: they rank
 settings and reproduce nothing.
 
-`python -m studies.NAME` makes a table again, going on with what is trained; `python -m studies.page` makes this page."""
+`python -m studies.NAME` makes a table again, going on with what is trained; `python -m studies.page` this page."""
 
 
 def section(study: Study) -> str:
