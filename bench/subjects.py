@@ -9,12 +9,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.utils import clip_grad_norm_
 from torch.optim import Adam
 
 from pie_cli import PIE, PIEConfig
 from pie_cli.errors import PIEError
 from pie_cli.runs import TrainingConfig
+from pie_cli.training import clip_gradients
 
 
 def _recomputing(config: PIEConfig) -> PIE:
@@ -108,7 +108,7 @@ class TrainingStep:
 
     def __call__(self) -> None:
         self._backward()
-        clip_grad_norm_(self.parameters, self.max_norm)
+        clip_gradients(self.model, self.max_norm)
         self.optimizer.step()
         self.optimizer.zero_grad()
 

@@ -197,55 +197,64 @@ class Householder(VolumePreserving):
         self.vectors = nn.Parameter(torch.randn(min(reflections, features), features))
         self.register_buffer("start", torch.eye(features))
 
-    def reflections(self) -> Tensor:
-        """Return H(v_K)…H(v_1), shape (n, n).
+    def factors(self) -> tuple[Tensor, Tensor]:
+        """Return V and W, both (K, n), with H(v_K)…H(v_1) = I − VᵀW.
 
-        In compact form it is I − Vᵀ(L + ½D)⁻¹V, where the v_k are V's rows and L + D is the lower triangle of VVᵀ: a
-        few small products instead of K of size (n, n).
+        This is the compact form: the v_k are V's rows, and W = (L + ½D)⁻¹V where L + D is the lower triangle of VVᵀ.
         """
         v = self.vectors
         gram = v @ v.T
         triangle = gram.tril(-1) + 0.5 * gram.diagonal().diag()
-        identity = torch.eye(v.shape[1], dtype=v.dtype, device=v.device)
-        return identity - v.T @ torch.linalg.solve_triangular(triangle, v, upper=False)
+        return v, torch.linalg.solve_triangular(triangle, v, upper=False)
+
+    def reflections(self) -> Tensor:
+        """Return H(v_K)…H(v_1), shape (n, n)."""
+        v, w = self.factors()
+        return torch.eye(v.shape[1], dtype=v.dtype, device=v.device) - v.T @ w
+
+    @property
+    def constant(self) -> Tensor:
+        """Q, shape (n, n)."""
+        q = self.start
+        if q.dtype == torch.float64:
+            # It was stored in float32; one Newton step makes it orthogonal to double precision.
+            q = q @ (3 * torch.eye(len(q), dtype=q.dtype, device=q.device) - q.T @ q) / 2
+        return q
 
     def matrix(self) -> Tensor:
         """Return the whole orthogonal matrix, shape (n, n)."""
-        start = self.start
-        if start.dtype == torch.float64:
-            # Q was stored in float32; one Newton step makes it orthogonal to double precision.
-            start = start @ (3 * torch.eye(len(start), dtype=start.dtype, device=start.device) - start.T @ start) / 2
-        return self.reflections() @ start
+        return self.reflections() @ self.constant
 
     def start_from(self, matrix: Tensor) -> None:
         """Set the constant Q to `matrix`, an orthogonal (n, n) matrix."""
         self.start.copy_(matrix)
 
-    @abstractmethod
-    def apply_matrix(self, matrix: Tensor, x: Tensor) -> Tensor:
-        """Multiply the features of x by `matrix`."""
-
-    def map(self, x: Tensor) -> Tensor:
-        with _full_precision(x):
-            return self.apply_matrix(self.matrix(), x)
-
-    def inverse(self, y: Tensor) -> Tensor:
-        with _full_precision(y):
-            return self.apply_matrix(self.matrix().T, y)
-
 
 class HouseholderLinear(Householder):
     """The invertible linear map of the linear blocks (section 4.3), on (B, n) vectors."""
 
-    def apply_matrix(self, matrix: Tensor, x: Tensor) -> Tensor:
-        return F.linear(x, matrix)
+    def map(self, x: Tensor) -> Tensor:
+        with _full_precision(x):
+            v, w = self.factors()
+            x = F.linear(x, self.constant)
+            return torch.addmm(x, x @ w.T, v, alpha=-1)
+
+    def inverse(self, y: Tensor) -> Tensor:
+        with _full_precision(y):
+            v, w = self.factors()
+            return F.linear(torch.addmm(y, y @ v.T, w, alpha=-1), self.constant.T)
 
 
 class HouseholderConv1x1(Householder):
     """The invertible 1×1 convolution of the convolutional blocks (section 4.3), on (B, n, H, W) images."""
 
-    def apply_matrix(self, matrix: Tensor, x: Tensor) -> Tensor:
-        return torch.einsum("ij,bjhw->bihw", matrix, x)
+    def map(self, x: Tensor) -> Tensor:
+        with _full_precision(x):
+            return torch.einsum("ij,bjhw->bihw", self.matrix(), x)
+
+    def inverse(self, y: Tensor) -> Tensor:
+        with _full_precision(y):
+            return torch.einsum("ji,bjhw->bihw", self.matrix(), y)
 
 
 class Split(VolumePreserving):

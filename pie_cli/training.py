@@ -11,7 +11,8 @@ from typing import Any
 
 import pandas as pd
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.optim import Adam
 from torch.optim.lr_scheduler import OneCycleLR
 
@@ -184,8 +185,8 @@ def train(
                 loss = module.loss(batch, **_annealed_eps2(run.config, factor, fabric.device))["loss"]
             fabric.backward(loss)
             loss = mean_over_ranks(fabric, loss.detach())
-            norm = fabric.clip_gradients(module, optimizer, max_norm=config.grad_clip, error_if_nonfinite=False)
-            if not (loss.isfinite() and norm is not None and norm.isfinite()):
+            norm = clip_gradients(state.model, config.grad_clip)
+            if not (loss.isfinite() and norm.isfinite()):
                 raise _diverged(run, state.step)
             optimizer.step()
             optimizer.zero_grad()
@@ -226,6 +227,15 @@ def batches_per_epoch(dataset: Dataset, config: TrainingConfig) -> int:
     if len(dataset.train) < config.batch_size:
         raise UsageError(f"--batch-size {config.batch_size} exceeds the {len(dataset.train)} training images")
     return len(dataset.train) // config.batch_size
+
+
+def clip_gradients(model: nn.Module, max_norm: float) -> Tensor:
+    """Bound the norm of all gradients, and return what it was; gradients that are short enough are not touched."""
+    parameters = [p for p in model.parameters() if p.grad is not None]
+    norm = get_total_norm([p.grad for p in parameters if p.grad is not None])
+    if norm > max_norm:
+        clip_grads_with_norm_(parameters, max_norm, norm)
+    return norm
 
 
 def epoch_order(images: int, seed: int, epoch: int) -> Tensor:
