@@ -186,9 +186,9 @@ def test_mixed_precision_is_part_of_the_run(tmp_path: Path, monkeypatch: pytest.
     seen: list[tuple[bool, torch.dtype]] = []
     loss = PIE.loss
 
-    def spy(model: PIE, x: Tensor) -> dict[str, Tensor]:
+    def spy(model: PIE, x: Tensor, eps2: Tensor | None = None) -> dict[str, Tensor]:
         seen.append((torch.is_autocast_enabled("cpu"), x.dtype))
-        return loss(model, x)
+        return loss(model, x, eps2)
 
     monkeypatch.setattr(PIE, "loss", spy)
     dataset = load_dataset("digits", report=lambda line: None)
