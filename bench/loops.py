@@ -15,7 +15,6 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from statistics import median
-from types import TracebackType
 from typing import Any
 
 import torch
@@ -33,13 +32,14 @@ from pie_cli import VAE, VAEConfig
 from pie_cli.data import Dataset, ImageSet
 from pie_cli.devices import Execution
 from pie_cli.launch import run_config
+from pie_cli.progress import Display
 from pie_cli.runs import Run
 from pie_cli.training import train
 
 STEPS = 21  # of a run: twenty times from one step to the next
 
 
-class Clock(TrainingCallback):
+class Clock(TrainingCallback, Display):
     """Notes when each step ends: a callback to pythae, a display to this project's loop."""
 
     def __init__(self) -> None:
@@ -47,14 +47,6 @@ class Clock(TrainingCallback):
 
     def on_train_step_end(self, training_config: BaseTrainerConfig, **_: Any) -> None:
         self.times.append(time.perf_counter())
-
-    def __enter__(self) -> Clock:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        pass
 
     def start(self, steps: int, steps_per_epoch: int, batch_size: int, step: int) -> None:
         pass

@@ -157,7 +157,8 @@ class AffineCoupling(Bijection):
     def _s_b(self, net: nn.Module, condition: Tensor) -> tuple[Tensor, Tensor]:
         # Convolutions are fastest with the channels last in memory, taking halves of them with the channels first.
         output = net(condition).to(condition.dtype, memory_format=torch.contiguous_format)
-        t, b = output.split(output.shape[1] // 2, dim=1) if output.shape[1] else (output, output)
+        half = output.shape[1] // 2
+        t, b = output.split([half, half], dim=1)
         return self.scale(t), b
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -120,7 +119,7 @@ def load_or_train_classifier(
     path, classifier = cache / f"classifier-{name}.safetensors", _untrained(train)
     recipe = {
         "dataset": name,
-        "data_sha256": _sha256(train),
+        "data_sha256": train.sha256,
         "architecture": repr(classifier),
         "training": f"epochs {EPOCHS}, steps {MIN_STEPS}, batch {BATCH}, learning rate {LEARNING_RATE}, seed 0",
     }
@@ -152,10 +151,3 @@ def _untrained(train: ImageSet, seed: int = 0) -> Classifier:
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         return Classifier((channels, height, width), classes=int(train.labels.max()) + 1)
-
-
-def _sha256(train: ImageSet) -> str:
-    """Return the SHA-256 over the images' and the labels' bytes."""
-    digest = hashlib.sha256(train.images.numpy().tobytes())
-    digest.update(train.labels.numpy().tobytes())
-    return digest.hexdigest()

@@ -22,14 +22,13 @@ from pie_cli.data import Dataset
 from pie_cli.densities import bits_per_dim
 from pie_cli.embedding import umap_plane
 from pie_cli.files import write_json
-from pie_cli.inference import clean, in_batches, interpolate, prior_samples
+from pie_cli.inference import clean, in_batches, interpolate, known_codes, prior_samples
 from pie_cli.paper import NARROW_VARIANCE, SHARPNESS_SAMPLES
 from pie_cli.pie import PIE
-from pie_cli.prior import COMPONENTS, FITTED_CODES, sample_fitted_codes
+from pie_cli.prior import COMPONENTS, sample_fitted_codes
 from pie_cli.runs import Run
 
 FORMAT = 2  # of evaluation.json; older ones are measured again
-KNN_CODES = 10_000  # training codes behind the accuracies of z
 PATHS = 500  # interpolations between two test images of different digits
 PATH_POINTS = 8  # decoded points inside each
 STRIP = 12  # samples kept for the strips of Table 1
@@ -107,11 +106,12 @@ def evaluate(run: Run, dataset: Dataset, classifier: Classifier, device: str) ->
         model = run.load_model(device)
         numbers = {"parameters": float(sum(p.numel() for p in model.parameters()))}
         numbers["training_seconds"] = float(run.provenance.get("wall_seconds", math.nan))
-        code_numbers, plane = _codes(model, dataset)
+        known = known_codes(model, dataset)
+        code_numbers, plane = _codes(model, dataset, known)
         numbers |= _reconstruction(model, dataset, classifier) | code_numbers | _path(model, dataset, classifier)
         if isinstance(model, PIE):
             numbers |= _likelihood(model, dataset) | {"inverse_error": inverse_error(model, dataset)}
-        numbers |= _fitted_priors(model, dataset, classifier)
+        numbers |= _fitted_priors(model, dataset, classifier, known)
         sampled, audit, sharpness, strip = _samples(model, dataset, classifier)
         arrays = {"sharpness": sharpness.numpy(), "strip": strip.numpy(), "plane": plane.numpy(), "key": np.array(key)}
         figures.save_data(run.folder / "evaluation", **arrays)
@@ -124,9 +124,9 @@ def evaluate(run: Run, dataset: Dataset, classifier: Classifier, device: str) ->
 
 
 def _key(run: Run, dataset: Dataset) -> str:
-    """Return what an evaluation depends on: its own format, the weights, the test set's size."""
+    """Return what an evaluation depends on: its own format, the weights, the images that it looks at."""
     weights = hashlib.sha256(run.weights.read_bytes()).hexdigest()
-    return f"{FORMAT} {weights} {len(dataset.test)}"
+    return f"{FORMAT} {weights} {dataset.test.sha256}"
 
 
 def _stored(path: Path) -> dict[str, Any]:
@@ -155,15 +155,13 @@ def _reconstruction(model: Autoencoder, dataset: Dataset, classifier: Classifier
     }
 
 
-def _codes(model: Autoencoder, dataset: Dataset) -> tuple[dict[str, float], Tensor]:
+def _codes(model: Autoencoder, dataset: Dataset, known: Tensor) -> tuple[dict[str, float], Tensor]:
     """What z knows of the digits, how normal it is, and its plane in UMAP."""
     codes = in_batches(model.encode, clean(dataset.test), model)
-    known = dataset.train[:KNN_CODES]
-    known_codes = in_batches(model.encode, clean(known), model)
-    labels = dataset.test.labels
+    labels, known_labels = dataset.test.labels, dataset.train.labels[: len(known)]
     numbers = {
-        "knn_accuracy": metrics.knn_accuracy(known_codes, known.labels, codes, labels),
-        "probe_accuracy": metrics.linear_probe_accuracy(known_codes, known.labels, codes, labels),
+        "knn_accuracy": metrics.knn_accuracy(known, known_labels, codes, labels),
+        "probe_accuracy": metrics.linear_probe_accuracy(known, known_labels, codes, labels),
         **{f"z_{name}": value for name, value in metrics.code_statistics(codes).items()},
     }
     plane = umap_plane(codes, seed=0)
@@ -228,13 +226,11 @@ def _samples(
     return numbers, audit(shown), sharpness, samples[:STRIP]
 
 
-def _fitted_priors(model: Autoencoder, dataset: Dataset, classifier: Classifier) -> dict[str, float]:
-    """How real samples are whose codes come from priors fitted after training."""
-    real, known = clean(dataset.test), clean(dataset.train[:FITTED_CODES])
-    codes, features = in_batches(model.encode, known, model), features_of(classifier, real)
-    numbers = {}
+def _fitted_priors(model: Autoencoder, dataset: Dataset, classifier: Classifier, known: Tensor) -> dict[str, float]:
+    """How real samples are whose codes come from priors fitted to the known codes."""
+    features, numbers = features_of(classifier, clean(dataset.test)), {}
     for prior in COMPONENTS:
-        drawn = in_batches(model.decode, sample_fitted_codes(codes, prior, len(real), seed=0), model)
+        drawn = in_batches(model.decode, sample_fitted_codes(known, prior, len(features), seed=0), model)
         generated = features_of(classifier, drawn)
         numbers[f"{prior}_frechet_distance"] = metrics.frechet_distance(features, generated)
     return numbers
@@ -285,5 +281,5 @@ def evaluate_pca(dataset: Dataset, latent_dim: int, classifier: Classifier) -> d
     return {
         "parameters": float(model.axes.numel() + model.mean.numel()),
         **_reconstruction(model, dataset, classifier),
-        **_codes(model, dataset)[0],
+        **_codes(model, dataset, known_codes(model, dataset))[0],
     }

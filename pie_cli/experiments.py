@@ -17,10 +17,10 @@ from pie_cli.data import Dataset, ImageSet
 from pie_cli.embedding import umap_plane
 from pie_cli.errors import UsageError
 from pie_cli.files import write_text
-from pie_cli.inference import clean, in_batches, interpolate, prior_samples
+from pie_cli.inference import clean, decode_kept, in_batches, interpolate, known_codes, prior_samples
 from pie_cli.paper import COLUMNS
 from pie_cli.pie import PIE
-from pie_cli.prior import FITTED_CODES, Fitted, Prior, sample_fitted_codes
+from pie_cli.prior import Fitted, Prior, sample_fitted_codes
 from pie_cli.runs import Run
 
 
@@ -60,7 +60,7 @@ def draw_progressive(run: Run, dataset: Dataset, device: str, keep: int) -> Draw
     originals = clean(dataset.test)
     rows, numbers, labels = [originals[:COLUMNS]], {}, ["original"]
     for kept in sorted({0, keep, levels}):
-        decoded = in_batches(lambda x, kept=kept: _decode_kept(model, x, kept), originals, model)  # type: ignore[misc]
+        decoded = decode_kept(model, originals, kept)
         numbers_kept = model.latent_dim + sum(model.residual_sizes[levels - kept :])
         labels.append({0: "from z alone", levels: "exact inverse"}.get(kept, f"{kept} levels: {numbers_kept} numbers"))
         rows.append(decoded[:COLUMNS])
@@ -72,11 +72,6 @@ def draw_progressive(run: Run, dataset: Dataset, device: str, keep: int) -> Draw
     return Drawing(_save(figure, run, f"reconstructions_keep{keep}", {"images": torch.stack(rows)}), numbers)
 
 
-def _decode_kept(model: PIE, x: Tensor, kept: int) -> Tensor:
-    z, residuals, _ = model(x)
-    return model.decode(z, residuals, keep=kept)
-
-
 def draw_samples(run: Run, device: str, count: int, std: float, seed: int) -> Drawing:
     """Fig. 7b, 7c and 9: `count` images decoded from z ~ N(0, std²·I)."""
     codes, samples = prior_samples(run.load_model(device), count, std, seed)
@@ -86,8 +81,7 @@ def draw_samples(run: Run, device: str, count: int, std: float, seed: int) -> Dr
 def draw_fitted_samples(run: Run, dataset: Dataset, device: str, count: int, prior: Fitted, seed: int) -> Drawing:
     """`count` images decoded from a prior fitted to the training images' codes, which is not the paper's."""
     model = run.load_model(device)
-    known = in_batches(model.encode, clean(dataset.train[:FITTED_CODES]), model)
-    codes = sample_fitted_codes(known, prior, count, seed)
+    codes = sample_fitted_codes(known_codes(model, dataset), prior, count, seed)
     samples = in_batches(model.decode, codes, model)
     return _draw_samples(run, codes, samples, f"a {prior} fitted to z after training, seed {seed}", prior)
 

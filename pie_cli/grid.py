@@ -19,7 +19,6 @@ from functools import cache
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import torch
@@ -36,6 +35,7 @@ from pie_cli.grid_display import GridDisplay
 from pie_cli.interrupts import raise_on_signals
 from pie_cli.launch import train_run
 from pie_cli.locks import Held
+from pie_cli.progress import Display
 from pie_cli.runs import Run, RunConfig
 
 POLL_SECONDS = 1.0  # between two looks at runs that other processes hold
@@ -182,7 +182,7 @@ def _work(runs: Sequence[Run], place: Place, end: Connection) -> None:
         sys.exit(error.exit_code)
 
 
-class _Messenger:
+class _Messenger(Display):
     """A worker's voice, and a training's display: it sends messages (run, kind, value) to the process that shows them.
 
     Arguments:
@@ -199,14 +199,6 @@ class _Messenger:
         except BrokenPipeError:
             # The process that started this one is gone: stop as it would have asked, with a checkpoint.
             signal.raise_signal(signal.SIGTERM)
-
-    def __enter__(self) -> _Messenger:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        pass
 
     def start(self, steps: int, steps_per_epoch: int, batch_size: int, step: int) -> None:
         self.steps = steps

@@ -8,9 +8,11 @@ import torch
 from torch import Tensor
 
 from pie_cli.autoencoder import Autoencoder
-from pie_cli.data import ImageSet
+from pie_cli.data import Dataset, ImageSet
+from pie_cli.pie import PIE
 
 BATCH = 1_000
+KNOWN_CODES = 10_000
 
 
 def in_batches(function: Callable[[Tensor], Tensor], inputs: Tensor, model: Autoencoder) -> Tensor:
@@ -24,6 +26,21 @@ def prior_samples(model: Autoencoder, count: int, std: float, seed: int) -> tupl
     """Return codes z ~ N(0, std²·I) of a seed and the images decoded from them, not clipped."""
     codes = std * torch.randn(count, model.latent_dim, generator=torch.Generator().manual_seed(seed))
     return codes, in_batches(model.decode, codes, model)
+
+
+def known_codes(model: Autoencoder, dataset: Dataset) -> Tensor:
+    """Return the codes of the first `KNOWN_CODES` training images: what accuracies of z and fitted priors rest on."""
+    return in_batches(model.encode, clean(dataset.train[:KNOWN_CODES]), model)
+
+
+def decode_kept(model: PIE, images: Tensor, keep: int) -> Tensor:
+    """Return the images decoded from z and the `keep` residual levels nearest to it."""
+
+    def decoded(x: Tensor) -> Tensor:
+        z, residuals, _ = model(x)
+        return model.decode(z, residuals, keep=keep)
+
+    return in_batches(decoded, images, model)
 
 
 def clean(images: ImageSet) -> Tensor:

@@ -12,7 +12,6 @@ from torch import Tensor
 
 Fitted = Literal["gaussian", "mixture"]
 Prior = Literal["normal", Fitted]
-FITTED_CODES = 10_000  # training codes that a prior is fitted to
 COMPONENTS: dict[Fitted, int] = {
     "gaussian": 1,
     "mixture": 10,

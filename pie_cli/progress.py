@@ -19,13 +19,15 @@ LINE_SECONDS = 30.0  # between plain lines
 
 
 class Display(Protocol):
-    """Where a training shows its progress."""
+    """Where a training shows its progress. A class that inherits it has nothing to open or to close."""
 
-    def __enter__(self) -> Display: ...
+    def __enter__(self) -> Display:
+        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
+    ) -> None:
+        return None
 
     def start(self, steps: int, steps_per_epoch: int, batch_size: int, step: int) -> None:
         """Begin at `step` of `steps`."""

@@ -138,12 +138,9 @@ class RunConfig:
         model = dict(value["model"])
         kind = CONFIGS[model.pop("name")]
         model.pop("eps0", None)
+        # What runs had before they could choose.
         added = {"reconstruction": 0.0, "learn_eps2": False} if kind is PIEConfig else {}
-        training = {
-            "precision": "32-true",
-            "anneal": 0.0,
-            **value["training"],
-        }  # what runs had before they could choose
+        training = {"precision": "32-true", "anneal": 0.0, **value["training"]}
         return cls(_build(kind, {**added, **model}), _build(TrainingConfig, training))
 
     def matches(self, value: dict[str, Any]) -> bool:

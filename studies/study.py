@@ -14,17 +14,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
-from torch import Tensor
 
 from pie_cli.autoencoder import Autoencoder
 from pie_cli.classifier import load_or_train_classifier
 from pie_cli.data import Dataset, load_dataset
 from pie_cli.evaluation import evaluate
-from pie_cli.inference import clean, in_batches
+from pie_cli.files import write_text
+from pie_cli.inference import clean, decode_kept
 from pie_cli.metrics import reconstruction_mse
 from pie_cli.pie import PIE
-from pie_cli.provenance import provenance
+from pie_cli.provenance import git_commit
 from pie_cli.runs import Run
+from pie_cli.tables import markdown
 
 RUNS = Path("results/studies")
 TABLES = Path(__file__).parent / "results"
@@ -116,13 +117,10 @@ class Study:
 
     def write(self, rows: pd.DataFrame) -> None:
         """Write the table as CSV, whole, and as Markdown, rounded."""
-        TABLES.mkdir(exist_ok=True)
-        facts = provenance("cpu", 1)
-        rows.to_csv(TABLES / f"{self.name}.csv", index=False)
+        write_text(TABLES / f"{self.name}.csv", rows.to_csv(index=False, lineterminator="\n"))
         shown = rows[["variant", *(column for column in COLUMNS if column in rows)]].rename(columns=COLUMNS)
-        table = shown.to_markdown(index=False, floatfmt=".4g")
-        note = f"`python -m studies.{self.name}`, seed 0, validation images, commit {facts['commit']}"
-        (TABLES / f"{self.name}.md").write_text(f"{table}\n\n{note}\n", encoding="utf-8")
+        note = f"`python -m studies.{self.name}`, seed 0, validation images, commit {git_commit()}"
+        write_text(TABLES / f"{self.name}.md", f"{markdown(shown)}\n\n{note}\n")
 
 
 def _mse_by_level(model: Autoencoder, dataset: Dataset) -> dict[str, float]:
@@ -130,11 +128,6 @@ def _mse_by_level(model: Autoencoder, dataset: Dataset) -> dict[str, float]:
     assert isinstance(model, PIE)
     images, found = clean(dataset.test), {}
     for keep in range(1, len(model.residual_sizes)):
-
-        def decoded(x: Tensor, keep: int = keep) -> Tensor:
-            z, residuals, _ = model(x)
-            return model.decode(z, residuals, keep=keep)
-
         kept = model.latent_dim + sum(model.residual_sizes[-keep:])
-        found[f"mse_{kept}"] = reconstruction_mse(images, in_batches(decoded, images, model))
+        found[f"mse_{kept}"] = reconstruction_mse(images, decode_kept(model, images, keep))
     return found
