@@ -10,6 +10,7 @@ STUDY = Study(
         "reconstruction penalty, weight 1": "--reconstruction 1",
         "reconstruction penalty, weight 10": "--reconstruction 10",
         "reconstruction penalty, weight 100": "--reconstruction 100",
+        "isometry penalty, weight 0.1": "+isometry",
         "ε₀² learned": "--learn-eps2",
     },
 )

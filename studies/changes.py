@@ -6,6 +6,7 @@ A variant that lost is kept here, so that its row can be measured again, and now
 from __future__ import annotations
 
 import copy
+import dataclasses
 import math
 import sys
 from collections.abc import Callable
@@ -118,7 +119,65 @@ def ema() -> None:
     _set(Run, save_weights=save_average)
 
 
-CHANGES = {change.__name__: change for change in (equal_widths, large_last_block, residual, silu, cosine, ema)}
+def spectral_norm() -> None:
+    """Hidden layers of the networks of s and b have spectral norm 1; g's are free."""
+    plain = pie.AffineCoupling
+
+    def coupling(features: int, network: Callable[[int, int], nn.Module], scale: Any) -> nn.Module:
+        def bounded(inputs: int, outputs: int) -> nn.Module:
+            layers = list(network(inputs, outputs).children())
+            weighted = [layer for layer in layers[:-1] if isinstance(layer, nn.Linear | nn.Conv2d)]
+            for layer in weighted:
+                if min(layer.weight.shape[:2]) > 0:
+                    nn.utils.parametrizations.spectral_norm(layer)
+            return nn.Sequential(*layers)
+
+        return plain(features, bounded, scale)
+
+    _set(pie, AffineCoupling=coupling)
+
+
+def _scale_by_kind(convolutional: str, linear: str) -> None:
+    plain = pie.PIEBlock
+
+    def block(config: Any, entry: Any, shape: tuple[int, ...], kept: int) -> nn.Module:
+        scale: Any = convolutional if len(shape) == 3 else linear
+        return plain(dataclasses.replace(config, scale=scale), entry, shape, kept)
+
+    _set(pie, PIEBlock=block)
+
+
+def only_linear_scale() -> None:
+    """The convolutional blocks preserve volume, the linear ones contract."""
+    _scale_by_kind("additive", "contractive")
+
+
+def only_convolutions_scale() -> None:
+    """The linear blocks preserve volume, the convolutional ones contract."""
+    _scale_by_kind("contractive", "additive")
+
+
+def isometry() -> None:
+    """The loss also has the squared logarithm of how much F stretches a small step in the direction of noise."""
+    plain = pie.PIE.loss
+
+    def loss(self: pie.PIE, x: Tensor, eps2: Tensor | None = None) -> dict[str, Tensor]:
+        terms = plain(self, x, eps2)
+        step = 0.05 * torch.randn_like(x)
+        ends = [torch.cat([z, *residuals], 1) for z, residuals, _ in (self(x), self(x + step))]
+        stretch = (ends[1] - ends[0]).square().sum(1) / (2 * step).flatten(1).square().sum(1)
+        return {**terms, "loss": terms["loss"] + 0.1 * stretch.log().square().mean()}
+
+    _set(pie.PIE, loss=loss)
+
+
+CHANGES = {
+    change.__name__: change
+    for change in (
+        *(equal_widths, large_last_block, residual, silu, cosine, ema),
+        *(spectral_norm, only_linear_scale, only_convolutions_scale, isometry),
+    )
+}
 
 
 def main() -> None:

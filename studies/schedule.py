@@ -17,6 +17,7 @@ STUDY = Study(
         "gradient clipped at 10": "--grad-clip 10",
         "cosine, 2 % warm-up": "+cosine",
         "moving average of the weights": "+ema",
+        "6 epochs": "--epochs 6",
         "16 epochs": "--epochs 16",
         "40 epochs": "--epochs 40",
     },

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -64,24 +65,27 @@ class Study:
     name: str
     question: str
     variants: Mapping[str, str]
-    epochs: int = 4
+    epochs: int = 3
     levels: bool = False
     conclusion: str = ""
 
+    def options(self, variant: str) -> str:
+        """Return a variant's options with its budget."""
+        options = self.variants[variant]
+        return options if "--epochs" in options else f"{options} --epochs {self.epochs}".strip()
+
     def command(self, variant: str) -> list[str]:
         """Return the command that trains a variant, or goes on with it."""
-        words = shlex.split(self.variants[variant])
+        words = shlex.split(self.options(variant))
         changes = [word[1:] for word in words if word.startswith("+")]
         options = [word for word in words if not word.startswith("+")]
-        if "--epochs" not in options:
-            options += ["--epochs", str(self.epochs)]
         options += ["--precision", "bf16-mixed"]  # the same ranking sooner
         start = [sys.executable, "-m", "studies.changes", ",".join(changes)]
         return [*start, "train", "--resume", "--results-dir", str(self.folder(variant)), *options]
 
     def folder(self, variant: str) -> Path:
-        """Return the results folder of a variant."""
-        return RUNS / self.name / variant.replace(" ", "_").replace("/", "_")
+        """Return the results folder of a variant: named by its options, so that studies share what they share."""
+        return RUNS / re.sub(r"[^\w.+]+", "_", self.options(variant)).strip("_")
 
     def measure(self, variant: str, dataset: Dataset) -> dict[str, object]:
         """Train a variant and return its row of the table."""
