@@ -49,7 +49,7 @@ def seconds(case: Callable[[], object], calls: int, device: torch.device) -> flo
 
 
 def interleaved(
-    timers: Mapping[str, Callable[[int], float]], repeats: int, calls: int, warm_up: int = 2
+    timers: Mapping[str, Callable[[int], float]], repeats: int, calls: int, warm_up: int = 3
 ) -> dict[str, Spread]:
     """Return the seconds of a call of each case: A B C, A B C, … so that what slows the machine slows them all.
 
@@ -57,13 +57,14 @@ def interleaved(
         timers: by name, what calls a case so many times and returns the mean seconds: `seconds`, or a `Remote`.
         repeats: number of rounds.
         calls: calls of one case in a row, of which a repeat is the mean.
-        warm_up: calls of each before the first round, and one more before each of its turns.
+        warm_up: calls of each before the first round and before each of its turns: a process that has waited finds
+            caches cold and pages gone.
     """
     for timer in timers.values():
         timer(warm_up)
     times: dict[str, list[float]] = {name: [] for name in timers}
     for _ in range(repeats):
         for name, timer in timers.items():
-            timer(1)
+            timer(warm_up)
             times[name].append(timer(calls))
     return {name: Spread(tuple(values)) for name, values in times.items()}

@@ -22,7 +22,7 @@ from pie_cli.runs import TrainingConfig
 from pie_cli.training import training_batch
 
 BATCH = TrainingConfig().batch_size
-STEPS = 5  # calls in a row, of which a repeat is the mean
+STEPS = 10  # calls in a row, of which a repeat is the mean
 SAMPLES, CHUNK = 10_000, 1_000  # images drawn, and at a time
 READ = 2_000  # images encoded, and given a density
 IMAGES = 10_000  # of the training set that batches are taken from

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Adam
 
 from pie_cli import PIE, PIEConfig
@@ -43,11 +43,14 @@ class Subject:
         build: makes the model, which has `loss`, `encode`, `log_prob` and `sample`.
         dtype: type of the networks' products under autocast; float32 is no autocast.
         compiled: whether the loss goes through torch.compile in training.
+        plain: whether its training step is the one of textbooks and of the peers' tutorials, torch's Adam as it comes
+            and `clip_grad_norm_`, and not this project's.
     """
 
     build: Callable[[PIEConfig], Any]
     dtype: torch.dtype = torch.float32
     compiled: bool = False
+    plain: bool = False
 
     def precision(self, device: torch.device) -> AbstractContextManager[Any]:
         """Return the context to compute in."""
@@ -75,15 +78,17 @@ SUBJECTS = {
     OURS: Subject(PIE),
     **FAST,
     **LEAN,
-    "FrEIA": Subject(_freia),
-    "normflows": Subject(_normflows),
-    "FrEIA, bfloat16": Subject(_freia, torch.bfloat16),
-    "normflows, bfloat16": Subject(_normflows, torch.bfloat16),
+    "FrEIA": Subject(_freia, plain=True),
+    "normflows": Subject(_normflows, plain=True),
+    "FrEIA, our step": Subject(_freia),
+    "normflows, our step": Subject(_normflows),
+    "FrEIA, bfloat16, our step": Subject(_freia, torch.bfloat16),
+    "normflows, bfloat16, our step": Subject(_normflows, torch.bfloat16),
 }
 
 
 class TrainingStep:
-    """One step of training on the same batch each time: loss, backward, clipping, fused Adam, zero_grad.
+    """One step of training on the same batch each time: loss, backward, clipping, Adam, zero_grad.
 
     Arguments:
         subject: what is trained.
@@ -98,7 +103,7 @@ class TrainingStep:
         self.model = subject.build(config).to(x.device)
         self.loss = subject.compile(self.model.loss)
         self.parameters = [p for p in self.model.parameters() if p.requires_grad]
-        self.optimizer = Adam(self.parameters, lr=training.lr, fused=True)
+        self.optimizer = Adam(self.parameters, lr=training.lr, fused=None if subject.plain else True)
         self.max_norm = training.grad_clip
 
     def gradients(self) -> None:
@@ -108,7 +113,10 @@ class TrainingStep:
 
     def __call__(self) -> None:
         self._backward()
-        clip_gradients(self.model, self.max_norm)
+        if self.subject.plain:
+            nn.utils.clip_grad_norm_(self.parameters, self.max_norm)
+        else:
+            clip_gradients(self.model, self.max_norm)
         self.optimizer.step()
         self.optimizer.zero_grad()
 

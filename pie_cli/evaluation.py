@@ -106,13 +106,15 @@ def evaluate(run: Run, dataset: Dataset, classifier: Classifier, device: str) ->
         model = run.load_model(device)
         numbers = {"parameters": float(sum(p.numel() for p in model.parameters()))}
         numbers["training_seconds"] = float(run.provenance.get("wall_seconds", math.nan))
-        known = known_codes(model, dataset)
-        code_numbers, plane = _codes(model, dataset, known)
-        numbers |= _reconstruction(model, dataset, classifier) | code_numbers | _path(model, dataset, classifier)
+        codes, known = in_batches(model.encode, clean(dataset.test), model), known_codes(model, dataset)
+        real = features_of(classifier, clean(dataset.test))
+        code_numbers, plane = _codes(codes, known, dataset)
+        numbers |= _reconstruction(model, codes, dataset, classifier) | code_numbers
+        numbers |= _path(model, codes, dataset, classifier)
         if isinstance(model, PIE):
             numbers |= _likelihood(model, dataset) | {"inverse_error": inverse_error(model, dataset)}
-        numbers |= _fitted_priors(model, dataset, classifier, known)
-        sampled, audit, sharpness, strip = _samples(model, dataset, classifier)
+        numbers |= _fitted_priors(model, known, real, classifier)
+        sampled, audit, sharpness, strip = _samples(model, real, classifier)
         arrays = {"sharpness": sharpness.numpy(), "strip": strip.numpy(), "plane": plane.numpy(), "key": np.array(key)}
         figures.save_data(run.folder / "evaluation", **arrays)
         stored = {"key": key, "numbers": _without_nan(numbers | sampled), "audit": audit}
@@ -144,10 +146,9 @@ def _without_nan(numbers: dict[str, float]) -> dict[str, float | None]:
     return {name: value if math.isfinite(value) else None for name, value in numbers.items()}
 
 
-def _reconstruction(model: Autoencoder, dataset: Dataset, classifier: Classifier) -> dict[str, float]:
+def _reconstruction(model: Autoencoder, codes: Tensor, dataset: Dataset, classifier: Classifier) -> dict[str, float]:
     """How well z alone keeps the test images."""
-    originals = clean(dataset.test)
-    decoded = in_batches(model.reconstruct, originals, model)
+    originals, decoded = clean(dataset.test), in_batches(model.decode, codes, model)
     return {
         "mse": metrics.reconstruction_mse(originals, decoded),
         "ssim": metrics.ssim(originals, decoded).mean().item(),
@@ -155,9 +156,8 @@ def _reconstruction(model: Autoencoder, dataset: Dataset, classifier: Classifier
     }
 
 
-def _codes(model: Autoencoder, dataset: Dataset, known: Tensor) -> tuple[dict[str, float], Tensor]:
+def _codes(codes: Tensor, known: Tensor, dataset: Dataset) -> tuple[dict[str, float], Tensor]:
     """What z knows of the digits, how normal it is, and its plane in UMAP."""
-    codes = in_batches(model.encode, clean(dataset.test), model)
     labels, known_labels = dataset.test.labels, dataset.train.labels[: len(known)]
     numbers = {
         "knn_accuracy": metrics.knn_accuracy(known, known_labels, codes, labels),
@@ -174,14 +174,14 @@ def _codes(model: Autoencoder, dataset: Dataset, known: Tensor) -> tuple[dict[st
     return numbers, plane
 
 
-def _path(model: Autoencoder, dataset: Dataset, classifier: Classifier) -> dict[str, float]:
+def _path(model: Autoencoder, codes: Tensor, dataset: Dataset, classifier: Classifier) -> dict[str, float]:
     """How sure the classifier is of what lies between two different digits (Fig. 7d)."""
     generator = torch.Generator().manual_seed(0)
     pairs = torch.randint(len(dataset.test), (4 * PATHS, 2), generator=generator)
     labels = dataset.test.labels[pairs]
     pairs = pairs[labels[:, 0] != labels[:, 1]][:PATHS]
-    _, images = interpolate(model, dataset.test, pairs, torch.linspace(0, 1, PATH_POINTS + 2)[1:-1])
-    return {"path_confidence": confidence(classifier, images.flatten(0, 1)).mean().item()}
+    _, images = interpolate(model, codes[pairs], torch.linspace(0, 1, PATH_POINTS + 2)[1:-1])
+    return {"path_confidence": confidence(classifier, features_of(classifier, images.flatten(0, 1))).mean().item()}
 
 
 def _likelihood(model: PIE, dataset: Dataset) -> dict[str, float]:
@@ -206,10 +206,9 @@ def inverse_error(model: PIE, dataset: Dataset, dtype: torch.dtype = torch.float
 
 
 def _samples(
-    model: Autoencoder, dataset: Dataset, classifier: Classifier
+    model: Autoencoder, real: Tensor, classifier: Classifier
 ) -> tuple[dict[str, float], dict[str, float], Tensor, Tensor]:
     """Sharpness and realism of samples from the prior, their audit, the sharpness of each, and a strip of them."""
-    real = clean(dataset.test)
     count = min(SHARPNESS_SAMPLES, len(real))  # the digits have fewer images to compare with
     codes, samples = prior_samples(model, count, 1.0, seed=0)
     finite = samples.flatten(1).isfinite().all(1)
@@ -226,13 +225,13 @@ def _samples(
     return numbers, audit(shown), sharpness, samples[:STRIP]
 
 
-def _fitted_priors(model: Autoencoder, dataset: Dataset, classifier: Classifier, known: Tensor) -> dict[str, float]:
+def _fitted_priors(model: Autoencoder, known: Tensor, real: Tensor, classifier: Classifier) -> dict[str, float]:
     """How real samples are whose codes come from priors fitted to the known codes."""
-    features, numbers = features_of(classifier, clean(dataset.test)), {}
+    numbers = {}
     for prior in COMPONENTS:
-        drawn = in_batches(model.decode, sample_fitted_codes(known, prior, len(features), seed=0), model)
+        drawn = in_batches(model.decode, sample_fitted_codes(known, prior, len(real), seed=0), model)
         generated = features_of(classifier, drawn)
-        numbers[f"{prior}_frechet_distance"] = metrics.frechet_distance(features, generated)
+        numbers[f"{prior}_frechet_distance"] = metrics.frechet_distance(real, generated)
     return numbers
 
 
@@ -278,8 +277,9 @@ class PCA(Autoencoder):
 def evaluate_pca(dataset: Dataset, latent_dim: int, classifier: Classifier) -> dict[str, float]:
     """Return the figures of merit of PCA: reconstruction and codes; it has no prior to sample from."""
     model = PCA(dataset, latent_dim)
+    codes, known = in_batches(model.encode, clean(dataset.test), model), known_codes(model, dataset)
     return {
         "parameters": float(model.axes.numel() + model.mean.numel()),
-        **_reconstruction(model, dataset, classifier),
-        **_codes(model, dataset, known_codes(model, dataset))[0],
+        **_reconstruction(model, codes, dataset, classifier),
+        **_codes(codes, known, dataset)[0],
     }

@@ -17,7 +17,7 @@ from pie_cli.data import Dataset, ImageSet
 from pie_cli.embedding import umap_plane
 from pie_cli.errors import UsageError
 from pie_cli.files import write_text
-from pie_cli.inference import clean, decode_kept, in_batches, interpolate, known_codes, prior_samples
+from pie_cli.inference import clean, decode_kept, encode_pairs, in_batches, interpolate, known_codes, prior_samples
 from pie_cli.paper import COLUMNS
 from pie_cli.pie import PIE
 from pie_cli.prior import Fitted, Prior, sample_fitted_codes
@@ -104,7 +104,8 @@ def draw_interpolations(run: Run, dataset: Dataset, device: str, pairs: list[tup
     for index in {index for pair in pairs for index in pair}:
         if not 0 <= index < size:
             raise UsageError(f"test index {index} does not exist; the test set has images 0 to {size - 1}")
-    codes, images = interpolate(model, dataset.test, torch.tensor(pairs), torch.linspace(0, 1, COLUMNS))
+    ends = encode_pairs(model, dataset.test, torch.tensor(pairs))
+    codes, images = interpolate(model, ends, torch.linspace(0, 1, COLUMNS))
     title = f"{run.config.label}\nlinear interpolation of z between two test images"
     figure = figures.image_grid(images.numpy(), title)
     return Drawing(_save(figure, run, stem, {"indices": torch.tensor(pairs), "codes": codes, "images": images}))

@@ -48,18 +48,21 @@ def clean(images: ImageSet) -> Tensor:
     return images.images.float() / 255
 
 
-def interpolate(model: Autoencoder, images: ImageSet, pairs: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the codes (1 − t)·z₀ + t·z₁ between pairs of images, and the images decoded from them.
+def encode_pairs(model: Autoencoder, images: ImageSet, pairs: Tensor) -> Tensor:
+    """Return the codes (P, 2, d) of the images with indices `pairs` (P, 2)."""
+    return in_batches(model.encode, clean(images)[pairs.flatten()], model).unflatten(0, (-1, 2))
+
+
+def interpolate(model: Autoencoder, ends: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the codes (1 − t)·z₀ + t·z₁ between pairs of codes, and the images decoded from them.
 
     Arguments:
-        model: encodes and decodes.
-        images: an image set.
-        pairs: indices (P, 2).
-        t: positions (T,) on the straight line, 0 at the first image of a pair.
+        model: decodes.
+        ends: codes (P, 2, d).
+        t: positions (T,) on the straight line, 0 at the first code of a pair.
 
     Returns:
         codes (P, T, d) and images (P, T, C, H, W).
     """
-    ends = in_batches(model.encode, clean(images)[pairs.flatten()], model).unflatten(0, (-1, 2))
     codes = (1 - t[:, None]) * ends[:, :1] + t[:, None] * ends[:, 1:]
     return codes, in_batches(model.decode, codes.flatten(0, 1), model).unflatten(0, codes.shape[:2])

@@ -214,7 +214,7 @@ def _subset(n: int, points: int, seed: int) -> np.ndarray:
 # Realism of generated images
 
 
-def realism(classifier: Classifier, generated: Tensor, real: Tensor, k: int = 5) -> dict[str, float]:
+def realism(classifier: Classifier, generated: Tensor, real_features: Tensor, k: int = 5) -> dict[str, float]:
     """Return how real generated images look in a small classifier's features.
 
     The numbers depend on the classifier: compare them only with others of the same one, and not with published FIDs,
@@ -224,19 +224,18 @@ def realism(classifier: Classifier, generated: Tensor, real: Tensor, k: int = 5)
     Arguments:
         classifier: from `load_or_train_classifier`.
         generated: images (N, C, H, W), clipped to [0, 1] before anything else.
-        real: images (M, C, H, W) in [0, 1], best unseen by the classifier.
+        real_features: `features_of` real images, (M, 64), best unseen by the classifier.
         k: number of neighbours.
 
     Returns:
         "frechet_distance", "precision", "recall", "density", "coverage", and "confidence", the generated images'
         mean largest class probability.
     """
-    real_features = features_of(classifier, real)
     generated_features = features_of(classifier, generated)
     return {
         "frechet_distance": frechet_distance(real_features, generated_features),
         **precision_recall_density_coverage(real_features, generated_features, k),
-        "confidence": confidence(classifier, generated).mean().item(),
+        "confidence": confidence(classifier, generated_features).mean().item(),
     }
 
 

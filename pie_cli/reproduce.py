@@ -18,7 +18,7 @@ from pie_cli.errors import PIEError, UsageError
 from pie_cli.evaluation import Evaluation, inverse_error
 from pie_cli.experiments import pair_rows, sheet
 from pie_cli.files import write_json, write_text
-from pie_cli.inference import clean, in_batches, interpolate, prior_samples
+from pie_cli.inference import clean, encode_pairs, in_batches, interpolate, prior_samples
 from pie_cli.launch import finished_run
 from pie_cli.paper import (
     COLUMNS,
@@ -223,4 +223,4 @@ def _column(suite: Suite, model: Autoencoder) -> dict[str, torch.Tensor]:
 def _interpolations(suite: Suite, model: Autoencoder, rows: int) -> torch.Tensor:
     """Return paths between the test images (0, 1), (2, 3), …: not chosen for their looks."""
     pairs = torch.arange(2 * rows).view(rows, 2)
-    return interpolate(model, suite.dataset.test, pairs, torch.linspace(0, 1, COLUMNS))[1]
+    return interpolate(model, encode_pairs(model, suite.dataset.test, pairs), torch.linspace(0, 1, COLUMNS))[1]

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from pie_cli import figures, metrics
-from pie_cli.classifier import Classifier
+from pie_cli.classifier import Classifier, features_of
 from pie_cli.data import Dataset
 from pie_cli.evaluation import STRIP, Evaluation, audit
 from pie_cli.inference import clean
@@ -30,7 +30,7 @@ def true_images(dataset: Dataset, classifier: Classifier) -> Evaluation:
     images = clean(dataset.test)
     mean, error = metrics.sharpness(images)
     numbers = {"sharpness": mean, "sharpness_error": error, "sharpness_unclipped": mean}
-    numbers |= metrics.realism(classifier, clean(dataset.train[: len(images)]), images)
+    numbers |= metrics.realism(classifier, clean(dataset.train[: len(images)]), features_of(classifier, images))
     sharpness, no_plane = metrics.laplacian_variance(images).numpy(), np.empty((0, 2), np.float32)
     return Evaluation(numbers, audit(images), sharpness, images[:STRIP].numpy(), no_plane)
 

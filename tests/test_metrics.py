@@ -228,8 +228,8 @@ def test_classifier_learns_is_cached_and_is_mended(tmp_path: Path, monkeypatch: 
     assert "other data" in messages.pop()
 
     real, generated = images[:300], images[300:600]
-    good = metrics.realism(classifier, generated, real)
-    bad = metrics.realism(classifier, uniform(300, 1, 8, 8), real)
+    good = metrics.realism(classifier, generated, features_of(classifier, real))
+    bad = metrics.realism(classifier, uniform(300, 1, 8, 8), features_of(classifier, real))
     assert list(good) == ["frechet_distance", "precision", "recall", "density", "coverage", "confidence"]
     assert good["frechet_distance"] < bad["frechet_distance"] / 5
     assert good["coverage"] > 2 * bad["coverage"]
