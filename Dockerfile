@@ -10,16 +10,15 @@ ENV HOME=/cache XDG_CACHE_HOME=/cache USER=pie PYTHONUNBUFFERED=1
 RUN useradd --uid 1000 --home-dir /cache --no-create-home pie \
  && install -d -m 1777 /app/results /cache /cache/pie
 
-# The dependencies (gigabytes: PyPI's torch carries CUDA) have a layer that only a change of pyproject.toml renews.
+# The dependencies (gigabytes: PyPI's torch carries CUDA), each of the version and with a hash that requirements.lock
+# names, have a layer that only a change of that file renews. The build's own tool is among them.
 WORKDIR /src
-COPY pyproject.toml ./
-RUN python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies'], sep='\n')" \
-    > requirements.txt \
- && pip install --no-cache-dir --requirement requirements.txt
+COPY requirements.lock ./
+RUN pip install --no-cache-dir --require-hashes --requirement requirements.lock
 
-COPY README.md LICENSE ./
+COPY pyproject.toml README.md LICENSE ./
 COPY pie_cli pie_cli
-RUN pip install --no-cache-dir --no-deps . \
+RUN pip install --no-cache-dir --no-deps --no-build-isolation . \
  && pie --version
 
 WORKDIR /app

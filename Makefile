@@ -1,13 +1,16 @@
 # make install     the environment alone, in .venv
 # make reproduce   from nothing to the paper's figures and tables, in the quick profile
 # make test        from nothing to the whole test suite, with lint and type check
+# make test-all    the same with the longest tests, some minutes more
+# make lock        requirements.lock: the versions in .venv, with hashes, for the image and for exact reproductions
+# make audit       whether a locked version has a known vulnerability
 # make bench       this project against FrEIA, normflows and pythae: bench/RESULTS.md; wants an idle machine
 # make growth      how time and memory grow with the model, the images and the batch: bench/GROWTH.md
 PYTHON ?= python3
 BIN := .venv/bin
 START := $(shell date +%s)
 
-.PHONY: install reproduce test lint bench growth
+.PHONY: install reproduce test test-all lint lock audit bench growth
 
 install: .venv/installed
 
@@ -24,6 +27,20 @@ lint: install
 # Two workers of one thread each are faster than one of two: the suite is many small runs.
 test: lint
 	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile
+
+test-all: lint
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile -m ""
+
+lock: install
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group release
+	$(BIN)/python -m pip freeze --exclude-editable > .venv/versions.txt
+	$(BIN)/uv pip compile --quiet pyproject.toml --group build --universal --python-version 3.11 --generate-hashes \
+	    --no-emit-index-url --no-emit-find-links --constraints .venv/versions.txt \
+	    --custom-compile-command "make lock" --output-file requirements.lock
+
+audit: install
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group release
+	$(BIN)/pip-audit --requirement requirements.lock --require-hashes --disable-pip
 
 reproduce: install
 	$(BIN)/pie reproduce --profile quick

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import tomllib
@@ -16,6 +17,7 @@ from scripts.emulate_docker_build import enters_build, instructions
 
 CHECKOUT = Path(__file__).parent.parent
 DOCKERFILE = (CHECKOUT / "Dockerfile").read_text()
+LOCK = (CHECKOUT / "requirements.lock").read_text()
 DOCKERIGNORE = (CHECKOUT / ".dockerignore").read_text()
 
 
@@ -49,8 +51,22 @@ def test_what_is_copied_enters_the_build() -> None:
 
 def test_the_dependencies_have_a_layer_that_code_does_not_renew() -> None:
     steps = [arguments for _, arguments in instructions(DOCKERFILE)]
-    dependencies = next(place for place, step in enumerate(steps) if "--requirement requirements.txt" in step)
+    dependencies = next(place for place, step in enumerate(steps) if "--requirement requirements.lock" in step)
     assert dependencies < steps.index("pie_cli pie_cli")
+
+
+def test_nothing_unlocked_enters_the_image() -> None:
+    """Every install is of hashed files or of this folder; every dependency and the build's tool are locked."""
+    installs = [step for arguments in arguments_of("RUN") for step in arguments.split("&&") if "pip install" in step]
+    assert len(installs) == 2
+    assert "--require-hashes" in installs[0]
+    assert "--no-deps" in installs[1]
+    assert "--no-build-isolation" in installs[1]
+    locked = re.findall(r"^([\w.-]+)==\S+.*\\\n    --hash=sha256:[0-9a-f]{64}", LOCK, re.MULTILINE)
+    project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())
+    wanted = [*project["project"]["dependencies"], *project["build-system"]["requires"]]
+    assert {re.split(r"[<>=]", requirement)[0] for requirement in wanted} <= set(locked)
+    assert all(re.match(r"[\w.-]+==|    --hash=sha256:[0-9a-f]{64}|\s*#", line) for line in LOCK.splitlines())
 
 
 def test_the_image_runs_as_a_user_without_rights() -> None:
