@@ -11,7 +11,7 @@ from rich.console import Console
 
 from pie_cli import options, paper
 from pie_cli.allocator import keep_freed_memory
-from pie_cli.errors import PIEError
+from pie_cli.errors import Interrupted, PIEError
 from pie_cli.interrupts import raise_on_signals
 
 if TYPE_CHECKING:
@@ -31,12 +31,12 @@ out = Console(soft_wrap=True, highlight=False)
 
 
 def main() -> None:
-    """Run the command line; a `PIEError` becomes one line on stderr and its exit code."""
+    """Run the command line; a `PIEError`, or a signal, becomes one line on stderr and its exit code."""
     try:
         raise_on_signals()
         keep_freed_memory()
         sys.exit(app(standalone_mode=False) or 0)
-    except (PIEError, typer.TyperException) as error:
+    except (PIEError, Interrupted, typer.TyperException) as error:
         message = error.format_message() if isinstance(error, typer.TyperException) else str(error)
         if message:  # none where Typer has shown the help instead
             print(f"error: {message}", file=sys.stderr)

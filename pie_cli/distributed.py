@@ -28,7 +28,7 @@ from lightning_fabric.plugins.environments import (
 from torch import Tensor
 
 from pie_cli.devices import Execution, can_compile, check_devices, check_precision, is_main_process
-from pie_cli.errors import PIEError, UsageError
+from pie_cli.errors import Interrupted, PIEError, UsageError
 from pie_cli.pie import PIEConfig
 from pie_cli.runs import RunConfig, TrainingConfig
 
@@ -177,12 +177,12 @@ def ending_together() -> Iterator[None]:
     """Within the block all ranks do the same, so that they fail alike: rank 0 tells it and has the exit code.
 
     Raises:
-        PIEError: on rank 0, also where another process died.
+        PIEError, Interrupted: on rank 0; the first also where another process died.
         SystemExit: on the others, silently.
     """
     try:
         yield
-    except PIEError:
+    except (PIEError, Interrupted):
         if is_main_process():
             raise
         sys.exit(0)  # none has died, which is all that rank 0 wants to know while it may still be saving

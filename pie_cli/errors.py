@@ -13,8 +13,11 @@ class UsageError(PIEError):
     exit_code = 2
 
 
-class Interrupted(PIEError):
-    """The process was asked to stop by a signal (exit code 128 + signal number, as shells expect)."""
+class Interrupted(BaseException):
+    """The process was asked to stop by a signal (exit code 128 + signal number, as shells expect).
+
+    Like KeyboardInterrupt it is no `Exception`, so that no code in between takes it for a failure that it can survive.
+    """
 
     def __init__(self, signum: int, message: str) -> None:
         super().__init__(message)
