@@ -43,6 +43,8 @@ class BaselineConfig:
         for name in ("latent_dim", "width"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.latent_dim > (pixels := math.prod(self.image_shape)):
+            raise ValueError(f"latent_dim must not exceed the {pixels} values of an image, got {self.latent_dim}")
 
 
 @dataclass(frozen=True)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
 from pie_cli import options, paper
 from pie_cli.allocator import keep_freed_memory
-from pie_cli.errors import Interrupted, PIEError
+from pie_cli.console import failing_in_one_line, out
 from pie_cli.interrupts import raise_on_signals
 
 if TYPE_CHECKING:
@@ -27,20 +25,14 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-out = Console(soft_wrap=True, highlight=False)
 
 
 def main() -> None:
-    """Run the command line; a `PIEError`, or a signal, becomes one line on stderr and its exit code."""
-    try:
+    """Run the command line; what a user can mend becomes one line on stderr and an exit code."""
+    with failing_in_one_line():
         raise_on_signals()
         keep_freed_memory()
-        sys.exit(app(standalone_mode=False) or 0)
-    except (PIEError, Interrupted, typer.TyperException) as error:
-        message = error.format_message() if isinstance(error, typer.TyperException) else str(error)
-        if message:  # none where Typer has shown the help instead
-            print(f"error: {message}", file=sys.stderr)
-        sys.exit(error.exit_code)
+        app(standalone_mode=False)
 
 
 def _version(wanted: bool) -> None:
@@ -125,20 +117,21 @@ def train(
     if run.finished and not overwrite:
         out.print(f"{run.folder} is complete; nothing to do")
         return
+    log = launch.tensorboard_log(run) if tensorboard else None
     images = _dataset(run, data_dir, offline)
     out.print(launch.headline(config, execution))
-    log = launch.tensorboard_log(run) if tensorboard else None
     launch.train_run(run, images, execution, TrainingDisplay(out, run.config.name, log), overwrite)
 
 
 @app.command()
 def reconstruct(
+    context: typer.Context,
     run: options.RunArgument = None,
     model: options.ModelOption = "pie",
     eps2: options.Eps2Option = None,
     latent_dim: options.LatentDimOption = paper.LATENT_DIM,
     seed: options.SeedOption = 0,
-    count: Annotated[int, typer.Option(min=1, help="Test images to show.")] = paper.RECONSTRUCTIONS,
+    count: options.ShownOption = None,
     keep: Annotated[
         int | None,
         typer.Option(min=0, help="Also decode with this many residual levels, and exactly.", show_default="z alone"),
@@ -152,29 +145,31 @@ def reconstruct(
     """Fig. 7a: test images and their reconstructions; with --keep, the compression undone."""
     from pie_cli import experiments
 
-    chosen, accelerator = _run(run, model, eps2, latent_dim, seed, dataset, results_dir, device)
+    chosen, accelerator = _run(context, run, model, eps2, latent_dim, seed, dataset, results_dir, device)
+    experiments.check_keep(chosen, keep, count)
     images = _dataset(chosen, data_dir, offline)
     if keep is None:
-        _show(experiments.draw_reconstructions(chosen, images, accelerator, count))
+        _show(experiments.draw_reconstructions(chosen, images, accelerator, count or paper.RECONSTRUCTIONS))
     else:
         _show(experiments.draw_progressive(chosen, images, accelerator, keep))
 
 
 @app.command()
 def sample(
+    context: typer.Context,
     run: options.RunArgument = None,
     model: options.ModelOption = "pie",
     eps2: options.Eps2Option = None,
     latent_dim: options.LatentDimOption = paper.LATENT_DIM,
     seed: options.SeedOption = 0,
-    count: Annotated[int, typer.Option(min=1, help="Number of samples; Fig. 9 is a sheet of 400.")] = paper.SAMPLES,
+    count: options.CountOption = paper.SAMPLES,
     std: Annotated[
         float | None, typer.Option(help="Standard deviation of z; the prior's is 1.", show_default="1")
     ] = None,
     variance: Annotated[
         float | None, typer.Option(help="Variance of z, instead of --std; Fig. 7c has 0.5.", show_default="1")
     ] = None,
-    sample_seed: Annotated[int, typer.Option(min=0, help="Seed of the codes.")] = 0,
+    sample_seed: Annotated[int, typer.Option(min=0, max=options.LARGEST_SEED, help="Seed of the codes.")] = 0,
     prior: options.PriorOption = "normal",
     dataset: options.DatasetOption = "mnist",
     data_dir: options.DataDirOption = None,
@@ -186,7 +181,7 @@ def sample(
     from pie_cli import experiments
 
     spread = experiments.spread_of_codes(std, variance, prior)
-    chosen, accelerator = _run(run, model, eps2, latent_dim, seed, dataset, results_dir, device)
+    chosen, accelerator = _run(context, run, model, eps2, latent_dim, seed, dataset, results_dir, device)
     if prior == "normal":
         drawing = experiments.draw_samples(chosen, accelerator, count, spread, sample_seed)
     else:
@@ -197,12 +192,13 @@ def sample(
 
 @app.command()
 def interpolate(
+    context: typer.Context,
     run: options.RunArgument = None,
     model: options.ModelOption = "pie",
     eps2: options.Eps2Option = None,
     latent_dim: options.LatentDimOption = paper.LATENT_DIM,
     seed: options.SeedOption = 0,
-    rows: Annotated[int, typer.Option(min=1, help="Pairs of test images; Fig. 8 has many.")] = paper.INTERPOLATIONS,
+    rows: options.RowsOption = None,
     first: Annotated[int | None, typer.Option("--from", min=0, max=9, help="One pair: from this digit …")] = None,
     last: Annotated[int | None, typer.Option("--to", min=0, max=9, help="… to this digit.")] = None,
     from_index: Annotated[int | None, typer.Option(min=0, help="One pair: from this test image …")] = None,
@@ -216,7 +212,8 @@ def interpolate(
     """Fig. 7d, 8: decoded points on the straight line between the codes of two test images."""
     from pie_cli import experiments
 
-    chosen, accelerator = _run(run, model, eps2, latent_dim, seed, dataset, results_dir, device)
+    experiments.check_pair(rows, (first, last), (from_index, to_index))
+    chosen, accelerator = _run(context, run, model, eps2, latent_dim, seed, dataset, results_dir, device)
     images = _dataset(chosen, data_dir, offline)
     pairs, stem = experiments.choose_pairs(images.test, rows, (first, last), (from_index, to_index))
     _show(experiments.draw_interpolations(chosen, images, accelerator, pairs, stem))
@@ -224,12 +221,13 @@ def interpolate(
 
 @app.command()
 def umap(
+    context: typer.Context,
     run: options.RunArgument = None,
     model: options.ModelOption = "pie",
     eps2: options.Eps2Option = None,
     latent_dim: options.LatentDimOption = paper.LATENT_DIM,
     seed: options.SeedOption = 0,
-    umap_seed: Annotated[int, typer.Option(min=0, help="Seed of UMAP.")] = 0,
+    umap_seed: Annotated[int, typer.Option(min=0, max=options.LARGEST_SEED, help="Seed of UMAP.")] = 0,
     dataset: options.DatasetOption = "mnist",
     data_dir: options.DataDirOption = None,
     offline: options.OfflineOption = False,
@@ -239,16 +237,20 @@ def umap(
     """Fig. 7e: UMAP of the test images' codes, coloured by digit."""
     from pie_cli import experiments
 
-    chosen, accelerator = _run(run, model, eps2, latent_dim, seed, dataset, results_dir, device)
+    chosen, accelerator = _run(context, run, model, eps2, latent_dim, seed, dataset, results_dir, device)
     _show(experiments.draw_umap(chosen, _dataset(chosen, data_dir, offline), accelerator, umap_seed))
 
 
 @app.command()
 def sharpness(
     models: Annotated[str, typer.Option(help="Rows of the table, comma-separated.")] = "pie,vae,wae",
-    eps2: Annotated[str, typer.Option(help="ε₀² of PIE's rows, comma-separated.")] = ",".join(
-        f"{value:g}" for value in paper.EPS2_VALUES
-    ),
+    eps2: Annotated[
+        str | None,
+        typer.Option(
+            help="ε₀² of PIE's rows, comma-separated.",
+            show_default=",".join(f"{value:g}" for value in paper.EPS2_VALUES),
+        ),
+    ] = None,
     profile: options.ProfileOption = "quick",
     no_train: Annotated[bool, typer.Option("--no-train", help="Refuse instead of training what is missing.")] = False,
     jobs: options.JobsOption = None,
@@ -269,10 +271,7 @@ def sharpness(
 
 @app.command()
 def evaluate(
-    runs: Annotated[
-        list[Path] | None,
-        typer.Argument(help="Run folders; without any, all runs in --results-dir.", show_default=False),
-    ] = None,
+    runs: options.RunsArgument = None,
     dataset: options.DatasetOption = "mnist",
     data_dir: options.DataDirOption = None,
     offline: options.OfflineOption = False,
@@ -290,7 +289,7 @@ def evaluate(
 @app.command()
 def reproduce(
     profile: options.ProfileOption = "quick",
-    seeds: Annotated[int, typer.Option(min=1, help="Seeds of every run; tables show mean ± std.")] = 1,
+    seeds: Annotated[int, typer.Option(min=1, max=1000, help="Seeds of every run; tables show mean ± std.")] = 1,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 if a claim FAILS.")] = False,
     jobs: options.JobsOption = None,
     dataset: options.DatasetOption = "mnist",
@@ -312,6 +311,7 @@ def reproduce(
 
 
 def _run(
+    context: typer.Context,
     folder: Path | None,
     model: str,
     eps2: float | None,
@@ -327,7 +327,9 @@ def _run(
 
     accelerator = find_accelerator(device)
     if folder is not None:
-        return launch.finished_run(folder), accelerator
+        choice = {"model": model, "eps2": eps2, "latent_dim": latent_dim, "seed": seed, "dataset": dataset}
+        given = {name: value for name, value in choice.items() if options.given(context, name)}
+        return launch.finished_run(folder, given), accelerator
     config = launch.run_config(model, latent_dim, {"seed": seed, "dataset": dataset}, {"eps2": eps2})
     return launch.find_run(config, results_dir), accelerator
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
@@ -18,10 +19,12 @@ from pie_cli.embedding import umap_plane
 from pie_cli.errors import UsageError
 from pie_cli.files import write_text
 from pie_cli.inference import clean, decode_kept, encode_pairs, in_batches, interpolate, known_codes, prior_samples
-from pie_cli.paper import COLUMNS
-from pie_cli.pie import PIE
+from pie_cli.paper import COLUMNS, INTERPOLATIONS
+from pie_cli.pie import PIE, PIEConfig
 from pie_cli.prior import Fitted, Prior, sample_fitted_codes
 from pie_cli.runs import Run
+
+LARGEST_SPREAD = 1e6  # of codes; far beyond it, they are no numbers any more
 
 
 @dataclass
@@ -45,18 +48,27 @@ def draw_reconstructions(run: Run, dataset: Dataset, device: str, count: int) ->
     return Drawing(_save(figure, run, "reconstructions", data), {"test MSE, from z alone": mse})
 
 
+def check_keep(run: Run, keep: int | None, count: int | None) -> None:
+    """Raise UsageError if the run's model has no residuals, or not so many levels; or if a count is given too."""
+    if keep is None:
+        return
+    if count is not None:
+        raise UsageError(f"--keep shows {COLUMNS} images; leave out --count")
+    if not isinstance(run.config.model, PIEConfig):
+        raise UsageError(f"--keep needs the residuals of a PIE; {run.folder} holds another model")
+    levels = sum(before > after for before, after in pairwise(run.config.model.sizes))
+    if not 0 <= keep <= levels:
+        raise UsageError(f"--keep must lie between 0 and {levels}, the residual levels of {run.folder}; got {keep}")
+
+
 def draw_progressive(run: Run, dataset: Dataset, device: str, keep: int) -> Drawing:
     """The compression undone: test images from z alone, with the `keep` residual levels nearest to z, and with all.
 
-    Raises:
-        UsageError: if the run's model has no residuals, or not so many levels.
+    What `check_keep` has allowed.
     """
     model = run.load_model(device)
-    if not isinstance(model, PIE):
-        raise UsageError(f"--keep needs the residuals of a PIE; {run.folder} holds another model")
+    assert isinstance(model, PIE)
     levels = len(model.residual_sizes)
-    if not 0 <= keep <= levels:
-        raise UsageError(f"--keep must lie between 0 and {levels}, the residual levels of {run.folder}; got {keep}")
     originals = clean(dataset.test)
     rows, numbers, labels = [originals[:COLUMNS]], {}, ["original"]
     for kept in sorted({0, keep, levels}):
@@ -111,21 +123,29 @@ def draw_interpolations(run: Run, dataset: Dataset, device: str, pairs: list[tup
     return Drawing(_save(figure, run, stem, {"indices": torch.tensor(pairs), "codes": codes, "images": images}))
 
 
+def check_pair(rows: int | None, digits: tuple[int | None, int | None], indices: tuple[int | None, int | None]) -> None:
+    """Raise UsageError if one pair of images is half given, or given twice, or with a number of rows."""
+    pairs = [pair for pair in (digits, indices) if pair != (None, None)]
+    if len(pairs) > 1 or any(None in pair for pair in pairs):
+        raise UsageError("give --from and --to (digits), or --from-index and --to-index, or neither")
+    if pairs and rows is not None:
+        raise UsageError("--rows shows several pairs of images; leave it out, or name none")
+
+
 def choose_pairs(
-    images: ImageSet, rows: int, digits: tuple[int | None, int | None], indices: tuple[int | None, int | None]
+    images: ImageSet, rows: int | None, digits: tuple[int | None, int | None], indices: tuple[int | None, int | None]
 ) -> tuple[list[tuple[int, int]], str]:
     """Return pairs of indices of test images, and the name of the figure that shows them.
 
     One pair if `digits` (the first image of each) or `indices` are given, else `rows` pairs (0, 1), (2, 3), …, which
-    are not chosen for their looks.
+    are not chosen for their looks. `check_pair` has looked at them.
 
     Raises:
-        UsageError: if a pair is half given, given twice, or a digit has no image.
+        UsageError: if a digit has no image.
     """
     given = [pair for pair in (digits, indices) if pair != (None, None)]
-    if len(given) > 1 or any(None in pair for pair in given):
-        raise UsageError("give --from and --to (digits), or --from-index and --to-index, or neither")
     if not given:
+        rows = rows or INTERPOLATIONS
         return [(2 * row, 2 * row + 1) for row in range(rows)], f"interpolations_{rows}"
     first, last = given[0]
     assert first is not None
@@ -147,8 +167,8 @@ def spread_of_codes(std: float | None, variance: float | None, prior: Prior = "n
     if std is not None and variance is not None:
         raise UsageError("--std and --variance say the same thing twice; give one of them")
     for name, value in (("std", std), ("variance", variance)):
-        if value is not None and not (math.isfinite(value) and value >= 0):
-            raise UsageError(f"--{name} must be finite and not negative, got {value}")
+        if value is not None and not 0 <= value <= LARGEST_SPREAD:
+            raise UsageError(f"--{name} must lie between 0 and {LARGEST_SPREAD:g}, got {value}")
     if variance is not None:
         return math.sqrt(variance)
     return 1.0 if std is None else std

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import asdict
 from functools import partial
@@ -55,6 +55,8 @@ def run_config(model: str, latent_dim: int, training: dict[str, Any], pie: dict[
             defaults["anneal"] = 0.0 if config.learn_eps2 else ANNEAL
             if config.learn_eps2 and training.get("anneal"):
                 raise UsageError("--learn-eps2 and --anneal both change ε₀²; give one of them")
+            if "contraction" in pie and config.scale != "contractive":
+                raise UsageError(f"--contraction is of --scale contractive and does not go with --scale {config.scale}")
             return RunConfig(config, TrainingConfig(**{**defaults, **training}))
         if training.get("init") == "pca":
             pie["init"] = "pca"
@@ -95,9 +97,12 @@ def open_for_training(config: RunConfig, results_dir: Path, resume: bool, overwr
     """Return the run to train; nothing is written yet, and what is there is never overwritten unasked.
 
     Raises:
-        UsageError: if the run exists and neither `resume` nor `overwrite` is given, or it has another configuration.
+        UsageError: if the run exists and neither `resume` nor `overwrite` is given, or it has another configuration;
+            if both are given.
         Held: if another process trains it.
     """
+    if resume and overwrite:
+        raise UsageError("--resume goes on with a run and --overwrite trains it anew; give one of them")
     run = Run(results_dir / config.name, config)
     if run.exists and not run.finished:
         with (
@@ -135,9 +140,22 @@ def find_run(config: RunConfig, results_dir: Path) -> Run:
     return finished_run(run.folder)
 
 
-def finished_run(folder: Path) -> Run:
-    """Return the run in `folder`. Raises PIEError if there is none or its training has not finished."""
+def finished_run(folder: Path, given: Mapping[str, object] | None = None) -> Run:
+    """Return the run in `folder`.
+
+    Arguments:
+        folder: of the run.
+        given: options that choose a run, which must then be those of this one.
+
+    Raises:
+        UsageError: if they are not.
+        PIEError: if there is no run or its training has not finished.
+    """
     run = Run.open(folder)
+    facts = {"model": model_name(run.config.model), **asdict(run.config.model), **asdict(run.config.training)}
+    for name, value in (given or {}).items():
+        if facts.get(name) != value:
+            raise UsageError(f"--{_option(name)} {value} is not that of {folder}; leave out either of them")
     if not run.finished:
         command = train_command(run.config, folder.parent)
         raise PIEError(f"the training of {folder} has not finished; go on with: {command} --resume")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -10,6 +11,27 @@ import typer
 from pie_cli import paper
 
 TRAINING, MODEL, FILES = "Training", "Model", "Data, files, device"
+LARGEST_SEED = 2**31 - 1
+LARGEST_SHEET = 1_000  # rows of images; more make no picture
+
+
+def given(context: typer.Context, name: str) -> bool:
+    """Return whether a parameter stands on the command line, rather than having its default."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def _path(text: str) -> Path:
+    if not str(text):
+        raise ValueError("it is empty; an unset variable of the shell?")
+    return Path(text)
+
+
+def _folder(text: str) -> Path:
+    if os.path.isfile(text):
+        raise ValueError(f"{text} is a file; give a folder")
+    return _path(text)
+
 
 ModelOption = Annotated[Literal["pie", "vae", "wae"], typer.Option("--model", help="Model.", rich_help_panel=MODEL)]
 Eps2Option = Annotated[
@@ -34,11 +56,14 @@ DataDirOption = Annotated[
     Path | None,
     typer.Option(
         "--data-dir", help="Folder with MNIST's files, or for them.", show_default="the cache folder",
-        rich_help_panel=FILES,
+        parser=_folder, metavar="FOLDER", rich_help_panel=FILES,
     ),
 ]  # fmt: skip
 OfflineOption = Annotated[bool, typer.Option("--offline", help="Open no connection.", rich_help_panel=FILES)]
-ResultsOption = Annotated[Path, typer.Option("--results-dir", help="Folder of the runs.", rich_help_panel=FILES)]
+ResultsOption = Annotated[
+    Path,
+    typer.Option("--results-dir", help="Folder of the runs.", parser=_folder, metavar="FOLDER", rich_help_panel=FILES),
+]
 DeviceOption = Annotated[
     Literal["auto", "cuda", "mps", "cpu"],
     typer.Option("--device", help="auto takes cuda, then mps, then cpu.", rich_help_panel=FILES),
@@ -74,7 +99,40 @@ RecomputeOption = Annotated[
 ]
 RunArgument = Annotated[
     Path | None,
-    typer.Argument(metavar="[RUN]", help="Run folder; without it, the options choose the run.", show_default=False),
+    typer.Argument(
+        metavar="[RUN]",
+        help="Run folder; without it, the options choose the run.",
+        parser=_path,
+        show_default=False,
+    ),
+]
+RunsArgument = Annotated[
+    list[Path] | None,
+    typer.Argument(
+        metavar="[RUN]...",
+        help="Run folders; without any, all runs in --results-dir.",
+        parser=_path,
+        show_default=False,
+    ),
+]
+CountOption = Annotated[
+    int, typer.Option("--count", min=1, max=10 * LARGEST_SHEET, help="Number of samples; Fig. 9 is a sheet of 400.")
+]
+ShownOption = Annotated[
+    int | None,
+    typer.Option(
+        "--count", min=1, max=5 * LARGEST_SHEET, help="Test images to show.", show_default=str(paper.RECONSTRUCTIONS)
+    ),
+]
+RowsOption = Annotated[
+    int | None,
+    typer.Option(
+        "--rows",
+        min=1,
+        max=LARGEST_SHEET,
+        help="Pairs of test images; Fig. 8 has many.",
+        show_default=str(paper.INTERPOLATIONS),
+    ),
 ]
 ProfileOption = Annotated[
     Literal["quick", "paper"],
@@ -102,7 +160,9 @@ PriorOption = Annotated[
     ),
 ]
 
-EpochsOption = Annotated[int, typer.Option(min=1, help="Passes over the training images.", rich_help_panel=TRAINING)]
+EpochsOption = Annotated[
+    int, typer.Option(min=1, max=1_000_000, help="Passes over the training images.", rich_help_panel=TRAINING)
+]
 BatchSizeOption = Annotated[
     int, typer.Option(min=1, help="Images in a step, of all devices.", rich_help_panel=TRAINING)
 ]
@@ -138,22 +198,34 @@ ContractionOption = Annotated[
 CouplingsOption = Annotated[
     int | None,
     typer.Option(
-        min=1, help="K_l, rotations and couplings in a block of PIE.", show_default="3", rich_help_panel=MODEL
+        min=1,
+        max=100,
+        help="K_l, rotations and couplings in a block of PIE.",
+        show_default="3",
+        rich_help_panel=MODEL,
     ),
 ]
 ConvWidthOption = Annotated[
     int | None,
-    typer.Option(min=1, help="Channels of PIE's convolutional s, b, g.", show_default="16", rich_help_panel=MODEL),
+    typer.Option(
+        min=1, max=10_000, help="Channels of PIE's convolutional s, b, g.", show_default="16", rich_help_panel=MODEL
+    ),
 ]
 DenseWidthOption = Annotated[
     int | None,
     typer.Option(
-        min=1, help="Features of PIE's dense s, b, g into z; less elsewhere.", show_default="512", rich_help_panel=MODEL
+        min=1,
+        max=100_000,
+        help="Features of PIE's dense s, b, g into z; less elsewhere.",
+        show_default="512",
+        rich_help_panel=MODEL,
     ),
 ]
 DenseDepthOption = Annotated[
     int | None,
-    typer.Option(min=1, help="Hidden layers of PIE's dense s, b, g into z.", show_default="3", rich_help_panel=MODEL),
+    typer.Option(
+        min=1, max=100, help="Hidden layers of PIE's dense s, b, g into z.", show_default="3", rich_help_panel=MODEL
+    ),
 ]
 NoiseOption = Annotated[
     float | None,

@@ -10,6 +10,7 @@ TABLE_1 = {"true": 0.18, "vae": 0.08, "wae": 0.07, "pie": 0.49}  # section 5.2
 NARROW_VARIANCE = 0.5  # Fig. 7c: samples at N(0, 0.5)
 
 MODELS = ("pie", "vae", "wae")
+LARGEST_VARIANCE = 1e6  # of noise and residuals of images in [−1, 1]; none above makes sense, and floats have an end
 IMAGE_SHAPE = (1, 28, 28)  # of MNIST, and of the digits once resized
 
 DEFAULT_EPOCHS = 10  # fewer is called quick, everywhere that the run shows

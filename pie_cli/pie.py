@@ -34,6 +34,7 @@ from pie_cli.bijections import (
 )
 from pie_cli.densities import bits_per_dim, gaussian_log_prob
 from pie_cli.networks import conv_network, dense_network
+from pie_cli.paper import LARGEST_VARIANCE
 
 Scale = Literal["contractive", "additive", "affine"]
 
@@ -90,8 +91,8 @@ class PIEConfig:
         factor = 2**self.conv_blocks
         if len(self.image_shape) != 3 or min(self.image_shape) < 1 or any(s % factor for s in self.image_shape[1:]):
             raise ValueError(f"image_shape must be (C, H, W) with H and W dividing by {factor}, got {self.image_shape}")
-        if not (math.isfinite(self.eps2) and self.eps2 > 0):
-            raise ValueError(f"eps2 is a variance and must be positive and finite, got {self.eps2}")
+        if not 0 < self.eps2 <= LARGEST_VARIANCE:
+            raise ValueError(f"eps2 is a variance and must be positive, at most {LARGEST_VARIANCE:g}, got {self.eps2}")
         if not (math.isfinite(self.reconstruction) and self.reconstruction >= 0):
             raise ValueError(f"reconstruction must be finite and not negative, got {self.reconstruction}")
         if self.scale not in get_args(Scale):

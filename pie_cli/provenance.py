@@ -12,6 +12,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from pie_cli.text import one_line
+
 _PACKAGES = ("torch", "torchvision", "lightning-fabric", "numpy", "scikit-learn", "umap-learn", "matplotlib")
 
 
@@ -24,8 +26,8 @@ def package_version() -> str:
 
 
 def command_line() -> str:
-    """Return the command as the user wrote it, without the path of the program."""
-    return shlex.join(["pie", *sys.argv[1:]])
+    """Return the command as the user wrote it, without the path of the program, on one line."""
+    return one_line(shlex.join(["pie", *sys.argv[1:]]))
 
 
 @cache

@@ -10,6 +10,7 @@ from pie_cli import table1
 from pie_cli.claims import Judgement
 from pie_cli.paper import DEFAULT_EPOCHS
 from pie_cli.tables import markdown
+from pie_cli.text import markdown_text
 
 FIGURES = {
     "fig7": (
@@ -44,7 +45,7 @@ def results_page(
         judgements: as `claims.judge` returns them.
         tables: "table1", its "audit", and the "evaluation" of all runs.
         certificate: of the inverse, as `reproduce.certify` returns it.
-        facts: where the numbers come from: command, seeds, commit, machine, time.
+        facts: where the numbers come from: command, seeds, commit, machine, time; shown as they are, without markup.
         quick: whether the runs were shorter than full ones, which the page then says first.
     """
     parts = ["# Results: the paper beside the measurement", ""]
@@ -54,7 +55,7 @@ def results_page(
             "first look, not a reproduction; no verdict compares these numbers with the paper's.",
             "",
         ]
-    parts += [f"- {name}: {value}" for name, value in facts.items()]
+    parts += [f"- {name}: {markdown_text(value)}" for name, value in facts.items()]
     parts += ["", "## Verdicts", "", *_verdicts(judgements)]
     for name, (title, stated) in FIGURES.items():
         parts += ["", f"## {title}", "", stated, "", f"![{title}]({name}.png)", ""]

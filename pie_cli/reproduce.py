@@ -92,20 +92,23 @@ def paper_runs(suite: Suite, seeds: int) -> list[RunConfig]:
     return pies + [suite.config(model, d, seed) for seed in range(seeds) for d in dims for model in ("vae", "wae")]
 
 
-def sharpness_runs(models: str, eps2: str) -> list[tuple[str, float | None]]:
-    """Return the rows that --models and --eps2 ask for, as pairs of model and ε₀².
+def sharpness_runs(models: str, eps2: str | None) -> list[tuple[str, float | None]]:
+    """Return the rows that --models and --eps2 (None: the paper's) ask for, as pairs of model and ε₀².
 
     Raises:
-        UsageError: for an unknown model, a doubled one, an empty list, or an ε₀² that is no number.
+        UsageError: for an unknown model, a doubled one, an empty list, an ε₀² that is no number or has no PIE.
     """
     names = [name.strip() for name in models.split(",")]
     if unknown := [name for name in names if name not in MODELS]:
         raise UsageError(f"--models: {unknown[0]!r} is unknown; choose from {','.join(MODELS)}")
+    if eps2 is not None and "pie" not in names:
+        raise UsageError(f"--eps2 is an option of PIE and does not go with --models {models}")
     try:
-        values = [float(value) for value in eps2.split(",")]
+        values = list(EPS2_VALUES) if eps2 is None else [float(value) for value in eps2.split(",")]
     except ValueError as error:
         raise UsageError(f"--eps2: {eps2!r} is not a comma-separated list of numbers") from error
-    if len(set(names)) < len(names) or len(set(values)) < len(values):
+    # A run's name has ε₀² as :g, so what looks the same there is the same.
+    if len(set(names)) < len(names) or len({f"{value:g}" for value in values}) < len(values):
         raise UsageError("--models and --eps2 take each value once")
     pies: list[tuple[str, float | None]] = [("pie", value) for value in values if "pie" in names]
     return pies + [(name, None) for name in names if name != "pie"]
@@ -133,6 +136,9 @@ def print_evaluation(suite: Suite, folders: list[Path]) -> None:
         runs = [run for run in found if run.finished and run.config.training.dataset == suite.dataset_name]
     if not runs:
         raise PIEError(f"there is no finished run in {suite.place.results_dir}; train one with: pie train")
+    labels = [run.config.label for run in runs]
+    if doubled := next((label for label in labels if labels.count(label) > 1), None):
+        raise UsageError(f"two of the runs are {doubled}; give each once")
     numbers: dict[str, list[dict[str, float]]] = {}
     for d in sorted({run.config.model.latent_dim for run in runs}):
         numbers[f"PCA d = {d}"] = [suite.pca(d)]

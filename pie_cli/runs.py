@@ -21,11 +21,12 @@ from typing import Any, Literal, get_args
 import torch
 
 from pie_cli.autoencoder import Autoencoder
+from pie_cli.data import DATASETS
 from pie_cli.errors import PIEError
 from pie_cli.files import write_json
 from pie_cli.locks import lock
 from pie_cli.models import CONFIGS, ModelConfig, build_model, model_name
-from pie_cli.paper import DEFAULT_EPOCHS
+from pie_cli.paper import DEFAULT_EPOCHS, LARGEST_VARIANCE
 from pie_cli.pie import PIEConfig
 from pie_cli.tensorfiles import load_tensors, save_tensors
 
@@ -77,13 +78,14 @@ class TrainingConfig:
         for name in ("lr", "grad_clip"):
             if not (math.isfinite(getattr(self, name)) and getattr(self, name) > 0):
                 raise ValueError(f"{name} must be positive and finite, got {getattr(self, name)}")
-        if not (math.isfinite(self.noise) and self.noise >= 0):
-            raise ValueError(f"noise is a variance and must be finite and not negative, got {self.noise}")
+        if not 0 <= self.noise <= LARGEST_VARIANCE:
+            raise ValueError(f"noise is a variance and must lie between 0 and {LARGEST_VARIANCE:g}, got {self.noise}")
         if not 0 <= self.seed < 2**31:
             raise ValueError(f"seed must lie between 0 and 2147483647, got {self.seed}")
         if not 0 <= self.anneal <= 1:
             raise ValueError(f"anneal must lie in [0, 1], got {self.anneal}")
-        for name, choices in (("init", get_args(Init)), ("precision", get_args(Precision))):
+        choices_of = {"dataset": DATASETS, "init": get_args(Init), "precision": get_args(Precision)}
+        for name, choices in choices_of.items():
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}")
 

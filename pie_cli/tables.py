@@ -7,8 +7,10 @@ from pathlib import Path
 import pandas as pd
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from pie_cli.files import write_text
+from pie_cli.text import markdown_text, one_line
 
 
 def write_table(
@@ -20,11 +22,11 @@ def write_table(
     """
     paths = [stem.with_name(f"{stem.name}.{kind}") for kind in ("csv", "md", "tex")]
     write_text(paths[0], (frame if raw is None else raw).to_csv(index=False, lineterminator="\n"))
-    write_text(paths[1], f"{markdown(frame, digits)}\n\n{note}\n")
+    write_text(paths[1], f"{markdown(frame, digits)}\n\n{markdown_text(note)}\n")
     text = rounded(frame, digits)
     numeric = "".join("l" if column == 0 else "r" for column in range(len(frame.columns)))
     escaped = text.style.hide(axis="index").format(escape="latex").format_index(escape="latex", axis="columns")
-    write_text(paths[2], f"{_latex(escaped.to_latex(column_format=numeric, hrules=True))}% {note}\n")
+    write_text(paths[2], f"{_latex(escaped.to_latex(column_format=numeric, hrules=True))}% {one_line(note)}\n")
     return paths
 
 
@@ -37,21 +39,21 @@ def _latex(text: str) -> str:
 
 
 def markdown(frame: pd.DataFrame, digits: int = 4) -> str:
-    """Return `frame` as a Markdown table, rounded; a bar inside a cell is escaped."""
-    text = rounded(frame, digits).map(lambda cell: cell.replace("|", "\\|"))
+    """Return `frame` as a Markdown table, rounded; what is markup in a cell is escaped."""
+    text = rounded(frame, digits).map(markdown_text).rename(columns=lambda name: markdown_text(str(name)))
     align = ["left", *["right"] * (len(frame.columns) - 1)]
     return str(text.to_markdown(index=False, colalign=align, disable_numparse=True))
 
 
 def print_table(console: Console, frame: pd.DataFrame, title: str, digits: int = 4) -> None:
     """Print `frame`, rounded; in a narrow terminal its lines are longer than a row, since a cut number is none."""
-    table = Table(title=title, title_justify="left")
+    table = Table(title=Text(title), title_justify="left")
     for index, column in enumerate(frame.columns):
         table.add_column(str(column), justify="left" if index == 0 else "right", no_wrap=True)
     for row in rounded(frame, digits).itertuples(index=False):
         table.add_row(*row)
     needed = console.measure(table, options=console.options.update(max_width=1000)).maximum
-    Console(file=console.file, width=max(needed, console.width)).print(table)
+    Console(file=console.file, width=max(needed, console.width), markup=False, emoji=False).print(table)
 
 
 def rounded(frame: pd.DataFrame, digits: int) -> pd.DataFrame:

@@ -53,9 +53,12 @@ def call(arguments: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest
     """Run the command line inside this process, which spares the start; return exit code, stdout and stderr."""
     handlers = [signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)]
     monkeypatch.setattr(sys, "argv", ["pie", *arguments.split()])
-    with pytest.raises(SystemExit) as stopped:
+    code = 0
+    try:
         cli.main()
+    except SystemExit as stopped:
+        code = int(stopped.code or 0)
     for signum, handler in zip((signal.SIGINT, signal.SIGTERM), handlers, strict=True):
         signal.signal(signum, handler)
     captured = capsys.readouterr()
-    return int(stopped.value.code or 0), captured.out, captured.err
+    return code, captured.out, captured.err
