@@ -1,4 +1,4 @@
-"""The command line, run for real on scikit-learn's digits: every command, and what a user can get wrong."""
+"""The command line, run for real on scikit-learn's digits: every command; test_usage.py has what users get wrong."""
 
 from __future__ import annotations
 
@@ -165,87 +165,6 @@ def test_dry_run_writes_nothing(
     assert not (tmp_path / "new").exists()
 
 
-BAD_USAGE = [
-    ("train --eps2 0", "--eps2 is a variance and must be positive"),
-    ("train --eps2 nan", "--eps2"),
-    ("train --eps2 -1", "--eps2"),
-    ("train --eps2 tiny", "--eps2"),
-    ("train --latent-dim 0", "--latent-dim"),
-    ("train --latent-dim 500", "--latent-dim must not exceed"),
-    ("train --epochs 0", "--epochs"),
-    ("train --lr -1", "--lr"),
-    ("train --lr inf", "--lr"),
-    ("train --noise -0.1", "--noise"),
-    ("train --batch-size 0", "--batch-size"),
-    ("train --batch-size 5000", "batch-size 5000 exceeds the 1297 training images"),
-    ("train --seed -1", "--seed"),
-    ("train --seed 99999999999", "--seed"),
-    ("train --contraction 2", "--contraction"),
-    ("train --scale free", "--scale"),
-    ("train --init zero", "--init"),
-    ("train --model gan", "--model"),
-    ("train --model vae --eps2 0.1", "--eps2 is an option of PIE"),
-    ("train --model wae --init pca", "--init is an option of PIE"),
-    ("train --device tpu", "--device"),
-    ("train --results-dir {file}", "cannot lock"),
-    ("train --unknown", "--unknown"),
-    ("fly", "fly"),
-    ("sample --std 1 --variance 1", "give one of them"),
-    ("sample --variance -1", "--variance"),
-    ("sample --prior mixture --std 1", "leave out --std"),
-    ("sample --prior uniform", "--prior"),
-    ("train --anneal 2", "--anneal"),
-    ("train --anneal 0.5 --learn-eps2", "give one of them"),
-    ("train --model wae --anneal 0.5", "--anneal is an option of PIE"),
-    ("train --model vae --reconstruction 1", "--reconstruction is an option of PIE"),
-    ("train --reconstruction -1", "--reconstruction"),
-    ("train --model vae --recompute", "--recompute"),
-    ("train --compile --recompute", "--recompute"),
-    ("sample --std nan", "--std"),
-    ("sample --count 0", "--count"),
-    ("sample {empty}", "is not a run folder"),
-    ("sample {file}", "is not a run folder"),
-    ("sample", "train it with: pie train --eps2 0.01 --latent-dim 10 --seed 0 --dataset digits"),
-    ("interpolate {run} --from 7", "--from and --to"),
-    ("interpolate {run} --from 7 --to 2 --from-index 1 --to-index 2", "--from and --to"),
-    ("interpolate {run} --from 12 --to 2", "--from"),
-    ("interpolate {run} --from-index 5000 --to-index 2", "test index 5000 does not exist"),
-    ("reconstruct {run} --keep 9", "--keep must lie between 0 and 4"),
-]
-
-
-@pytest.mark.parametrize(("arguments", "message"), BAD_USAGE)
-def test_bad_usage_is_one_clear_line(
-    arguments: str,
-    message: str,
-    results: Path,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    (tmp_path / "file").write_text("")
-    (tmp_path / "empty").mkdir()
-    places = {"run": results / NAME, "file": tmp_path / "file", "empty": tmp_path / "empty"}
-    command = arguments.format(**places)
-    if arguments.split()[0] in ("train", "sample") and "{" not in arguments:
-        command += f" --dataset digits --results-dir {tmp_path / 'results'}"
-    elif "results-dir" in arguments:
-        command += " --dataset digits"
-    code, _, errors = call(command, capsys, monkeypatch)
-    assert code in (1, 2)
-    assert message in errors
-    assert errors.startswith("error: ")
-    assert errors.count("\n") == 1
-    assert not (tmp_path / "results").exists()
-
-
-@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has CUDA")
-def test_cuda_where_there_is_none(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    code, _, errors = call("train --eps2 0.01 --device cuda", capsys, monkeypatch)
-    assert code == 2
-    assert "--device cuda: no such device" in errors
-
-
 def test_damaged_weights_are_refused(
     results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -260,16 +179,6 @@ def test_damaged_weights_are_refused(
     assert code == 1
     assert "weights.safetensors is damaged" in errors
     assert not (run / "figures").exists()
-
-
-def test_weights_of_an_unfinished_run(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / NAME).mkdir()
-    (tmp_path / NAME / "config.json").write_text("{}")
-    code, _, errors = call(f"sample {tmp_path / NAME}", capsys, monkeypatch)
-    assert code == 1
-    assert "cannot be understood" in errors
 
 
 def test_help_shows_every_default(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,32 +12,13 @@ import torch
 from rich.console import Console
 
 from pie_cli.data import load_dataset
-from pie_cli.errors import UsageError
 from pie_cli.evaluation import PCA, audit
 from pie_cli.launch import run_config, train_command
 from pie_cli.metrics import reconstruction_mse
 from pie_cli.paper import PROFILE_EPOCHS
-from pie_cli.reproduce import sharpness_runs
 from pie_cli.suite import summary
 from pie_cli.tables import print_table
 from tests.conftest import pie
-
-
-def test_no_train_refuses_in_one_line_naming_the_commands(tmp_path: Path) -> None:
-    done = pie("sharpness", "--models", "vae,pie", "--eps2", "0.01", "--no-train", "--dataset", "digits",
-               "--results-dir", tmp_path)  # fmt: skip
-    assert done.returncode == 1
-    assert done.stderr.count("\n") == 1
-    assert "pie train --model vae --latent-dim 8 --seed 0 --dataset digits --epochs 1" in done.stderr
-    assert not list(tmp_path.glob("*/*/"))
-
-
-@pytest.mark.parametrize(
-    ("models", "eps2"), [("pie,gan", "0.01"), ("", "0.01"), ("pie,pie", "0.01"), ("pie", "small"), ("pie", "1,1")]
-)
-def test_bad_lists_are_refused(models: str, eps2: str) -> None:
-    with pytest.raises(UsageError, match=r"--models|--eps2"):
-        sharpness_runs(models, eps2)
 
 
 def test_train_command_trains_exactly_this_run() -> None:
