@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from io import BytesIO
 from pathlib import Path
 
 import matplotlib as mpl
@@ -12,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from pie_cli.files import write_atomically
+from pie_cli.files import write_bytes
 
 Array = NDArray[np.float32]
 
@@ -29,7 +30,9 @@ def save(figure: Figure, stem: Path) -> list[Path]:
     paths = []
     for kind, metadata in undated.items():
         path = stem.with_name(f"{stem.name}.{kind}")
-        write_atomically(path, lambda temporary, m=metadata: figure.savefig(temporary, metadata=m))  # type: ignore[misc]
+        buffer = BytesIO()
+        figure.savefig(buffer, format=kind, metadata=metadata)
+        write_bytes(path, buffer.getvalue())
         paths.append(path)
     return paths
 
@@ -37,7 +40,9 @@ def save(figure: Figure, stem: Path) -> list[Path]:
 def save_data(stem: Path, **arrays: NDArray[np.generic]) -> Path:
     """Write the arrays behind a figure as stem.npz; return its path."""
     path = stem.with_name(f"{stem.name}.npz")
-    write_atomically(path, lambda temporary: np.savez_compressed(temporary, allow_pickle=False, **arrays))
+    buffer = BytesIO()
+    np.savez_compressed(buffer, allow_pickle=False, **arrays)
+    write_bytes(path, buffer.getvalue())
     return path
 
 

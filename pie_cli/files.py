@@ -16,7 +16,8 @@ from pie_cli.errors import PIEError
 def write_atomically(path: Path, write: Callable[[Path], object], folder_option: str = "--results-dir") -> None:
     """Have `write` make a temporary file beside `path`, flush it to disk and rename it to `path`.
 
-    A reader sees the old file or the new one, never a part. The folder is made if it is missing.
+    A reader sees the old file or the new one, never a part. The folder must be there: one that vanishes while a program
+    works in it is not made anew with half of its files.
     `folder_option` is the command-line option that chooses the folder, for the error's advice.
 
     Raises:
@@ -24,7 +25,6 @@ def write_atomically(path: Path, write: Callable[[Path], object], folder_option:
     """
     temporary: Path | None = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
         os.close(handle)
         temporary = Path(name)
@@ -45,9 +45,17 @@ def write_atomically(path: Path, write: Callable[[Path], object], folder_option:
                 temporary.unlink(missing_ok=True)
 
 
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write `content`, atomically.
+
+    Libraries that write files themselves fail in ways of their own on a full disk, so they fill a buffer instead.
+    """
+    write_atomically(path, lambda temporary: temporary.write_bytes(content))
+
+
 def write_text(path: Path, text: str) -> None:
     """Write `text` as UTF-8, atomically."""
-    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    write_bytes(path, text.encode())
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -132,7 +132,9 @@ def print_evaluation(suite: Suite, folders: list[Path]) -> None:
             name = run.config.training.dataset
             raise UsageError(f"{run.folder} was trained on {name}; add --dataset {name}")
     if not folders:
-        found = [Run.open(path.parent) for path in sorted(suite.place.results_dir.glob("*/config.json"))]
+        folder = suite.place.results_dir
+        inside = sorted(folder.iterdir()) if folder.exists() else []  # unlike glob, it says where reading is forbidden
+        found = [Run.open(path) for path in inside if (path / "config.json").exists()]
         runs = [run for run in found if run.finished and run.config.training.dataset == suite.dataset_name]
     if not runs:
         raise PIEError(f"there is no finished run in {suite.place.results_dir}; train one with: pie train")

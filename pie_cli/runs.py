@@ -196,6 +196,7 @@ class Run:
 
     def create(self) -> None:
         """Make the folder and write config.json."""
+        self.folder.mkdir(parents=True, exist_ok=True)
         write_json(self.folder / "config.json", self.config.to_dict())
 
     def lock(self) -> AbstractContextManager[None]:

@@ -10,11 +10,11 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from pie_cli.errors import PIEError
-from pie_cli.files import write_atomically
+from pie_cli.files import write_bytes
 
 _KEY = "pie"
 
@@ -29,7 +29,7 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[st
     text = json.dumps(metadata)
     # One key: safetensors writes several in no fixed order, and equal contents should make equal files.
     header = {_KEY: json.dumps({"sha256": _digest(flat, text), "metadata": text})}
-    write_atomically(path, lambda temporary: save_file(flat, temporary, header))
+    write_bytes(path, save(flat, header))
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

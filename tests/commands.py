@@ -5,9 +5,9 @@ from __future__ import annotations
 import multiprocessing
 import os
 import sys
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
@@ -35,19 +35,22 @@ class Command:
 
     Arguments:
         process: of the command.
-        output: folder of the files stdout and stderr.
+        outputs: where its stdout and its stderr come out.
     """
 
     process: BaseProcess
-    output: tempfile.TemporaryDirectory[str]
+    outputs: tuple[Connection, Connection]
 
     def wait(self) -> Done:
         """Return what it leaves once it has ended."""
         self.process.join(TIMEOUT)
         code = self.process.exitcode
         self.process.kill()
-        with self.output as folder:
-            texts = [(Path(folder) / name).read_text(errors="replace") for name in ("stdout", "stderr")]
+        texts = []
+        for output in self.outputs:  # the little that a command says fits into the pipe
+            with output, open(output.fileno(), "rb", buffering=0, closefd=False) as pipe:
+                os.set_blocking(pipe.fileno(), False)
+                texts.append((pipe.read(2**20) or b"").decode(errors="replace"))
         return Done(code, *texts)
 
 
@@ -58,10 +61,11 @@ def start(
     before: Callable[[], object] | None = None,
 ) -> Command:
     """Start `pie` in the folder `cwd`; `before`, which can be pickled, is called in the process first."""
-    output = tempfile.TemporaryDirectory()
-    process = _context.Process(target=_be, args=([*map(str, arguments)], cwd, environment or {}, before, output.name))
-    process.start()
-    return Command(process, output)
+    (stdout, out), (stderr, err) = _context.Pipe(duplex=False), _context.Pipe(duplex=False)
+    process = _context.Process(target=_be, args=([*map(str, arguments)], cwd, environment or {}, before, out, err))
+    with out, err:  # they are the process's then
+        process.start()
+    return Command(process, (stdout, stderr))
 
 
 def run(*arguments: object, cwd: Path, before: Callable[[], object] | None = None) -> Done:
@@ -74,11 +78,12 @@ def _be(
     cwd: Path,
     environment: Mapping[str, str],
     before: Callable[[], object] | None,
-    output: str,
+    stdout: Connection,
+    stderr: Connection,
 ) -> None:
     """Be the command."""
-    for descriptor, name in ((1, "stdout"), (2, "stderr")):
-        os.dup2(os.open(Path(output) / name, os.O_WRONLY | os.O_CREAT, 0o666), descriptor)
+    os.dup2(stdout.fileno(), 1)
+    os.dup2(stderr.fileno(), 2)
     os.environ.update(environment)
     os.chdir(cwd)
     sys.argv = ["pie", *arguments]
