@@ -84,6 +84,8 @@ def _be(
     """Be the command."""
     os.dup2(stdout.fileno(), 1)
     os.dup2(stderr.fileno(), 2)
+    # New ones, since what the server's were is no pipe.
+    sys.stdout, sys.stderr = (os.fdopen(number, "w", encoding="utf-8", closefd=False) for number in (1, 2))
     os.environ.update(environment)
     os.chdir(cwd)
     sys.argv = ["pie", *arguments]

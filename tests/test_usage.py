@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import subprocess
 import sys
@@ -17,8 +18,9 @@ from tests import commands
 
 HUGE = "99999999999999999999"
 
-# What is typed, the exit code, and words of the message. In braces: {run} and {vae}, finished runs on the digits, and
-# {unfinished}, {damaged}; an {empty} folder, a {file}; {long}, a name longer than file systems take.
+# What is typed, the exit code, and words of the message. In braces: {run} and {vae}, finished runs on the digits; an
+# {unfinished} one; folders with a {damaged} config.json, and with one whose data set is called like a {relative} or
+# {absolute} path; an {empty} folder, a {file}; {long}, a name longer than file systems take.
 MISTAKES = [
     # commands and options that do not exist
     ("smaple", 2, "Did you mean 'sample'"),
@@ -149,6 +151,10 @@ MISTAKES = [
     ("sample {unfinished}", 1, "has not finished; go on with: pie train"),
     ("evaluate {unfinished}", 1, "has not finished; go on with: pie train"),
     ("umap {damaged}", 1, "config.json cannot be understood"),
+    ("sample {relative}", 1, "cannot be understood: dataset must be one of mnist, digits, got '../../x'"),
+    ("evaluate {absolute}", 1, "cannot be understood: dataset must be one of mnist, digits, got '/tmp/x'"),
+    ("train --dataset ../../x", 2, "'--dataset': '../../x' is not one of"),
+    ("train --model ../pie", 2, "'--model': '../pie' is not one of"),
     ("sample", 1, "there is no run results/pie-d10-eps0.01-seed0; train it with: pie train --eps2 0.01"),
     ("interpolate --dataset digits --model wae", 1, "train it with: pie train --model wae"),
     ("sample {run} --model vae", 2, "--model vae is not that of {run}"),
@@ -234,6 +240,11 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         run.save_weights(build_model(config.model))
     unfinished = run_config("pie", 5, {"dataset": "digits"}, {})
     Run(folder / "results" / unfinished.name, unfinished).create()
+    for name, dataset in (("relative", "../../x"), ("absolute", "/tmp/x")):
+        written = unfinished.to_dict()
+        written["training"]["dataset"] = dataset
+        (folder / name).mkdir()
+        (folder / name / "config.json").write_text(json.dumps(written))
     (folder / "damaged").mkdir()
     (folder / "damaged" / "config.json").write_text('{"format": 1}')
     (folder / "empty").mkdir()
@@ -248,7 +259,7 @@ def places(folder: Path) -> dict[str, str]:
         "vae": "vae-digits-d4-seed0",
         "unfinished": "pie-digits-d5-eps0.01-seed0",
     }
-    others = {name: str(folder / name) for name in ("damaged", "empty", "file")}
+    others = {name: str(folder / name) for name in ("damaged", "relative", "absolute", "empty", "file")}
     return {name: f"results/{run}" for name, run in runs.items()} | others | {"long": "x" * 300}
 
 
