@@ -29,7 +29,7 @@ from pie_cli.allocator import keep_freed_memory
 from pie_cli.classifier import Classifier, load_or_train_classifier
 from pie_cli.data import Dataset, load_dataset
 from pie_cli.devices import Execution
-from pie_cli.errors import Interrupted, PIEError
+from pie_cli.errors import Interrupted, PIEError, in_users_terms
 from pie_cli.evaluation import evaluate
 from pie_cli.grid_display import GridDisplay
 from pie_cli.interrupts import raise_on_signals
@@ -177,9 +177,9 @@ def _work(runs: Sequence[Run], place: Place, end: Connection) -> None:
                 time.sleep(POLL_SECONDS)
     except Interrupted as error:
         sys.exit(error.exit_code)
-    except PIEError as error:
-        messenger.send("failed", str(error))
-        sys.exit(error.exit_code)
+    except (PIEError, OSError) as error:
+        messenger.send("failed", str(in_users_terms(error)))
+        sys.exit(1)
 
 
 class _Messenger(Display):
