@@ -121,6 +121,7 @@ class Study:
 
     def write(self, rows: pd.DataFrame) -> None:
         """Write the table as CSV, whole, and as Markdown, rounded."""
+        TABLES.mkdir(exist_ok=True)
         write_text(TABLES / f"{self.name}.csv", rows.to_csv(index=False, lineterminator="\n"))
         shown = rows[["variant", *(column for column in COLUMNS if column in rows)]].rename(columns=COLUMNS)
         note = f"`python -m studies.{self.name}`, seed 0, validation images, commit {git_commit()}"
