@@ -11,7 +11,7 @@ from io import TextIOWrapper
 import typer
 from rich.console import Console
 
-from pie_cli.errors import in_users_terms
+from pie_cli.errors import Interrupted, in_users_terms
 from pie_cli.text import one_line
 
 # Paths are printed as they are: nothing in them is markup or the name of a picture.
@@ -29,6 +29,8 @@ def failing_in_one_line() -> Iterator[None]:
         sys.stdout.flush()
     except typer.TyperException as error:
         _fail(_complaint(error), error.exit_code)
+    except Interrupted as error:
+        _fail(str(error), error.exit_code)
     except Exception as error:
         if (failure := in_users_terms(error)) is None:
             raise
