@@ -11,9 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pie_cli.errors import PIEError
 from pie_cli.locks import lock
-from pie_cli.tensorfiles import load_tensors, save_tensors
+from pie_cli.tensorfiles import UnusableFile, check_tensors, load_tensors, save_tensors
 
 if TYPE_CHECKING:
     from pie_cli.data import ImageSet
@@ -137,10 +136,11 @@ def _restore(classifier: Classifier, path: Path, recipe: dict[str, str]) -> str:
     """Give the classifier the stored weights, if they are of this recipe; otherwise return the reason."""
     try:
         weights, stored = load_tensors(path)
-    except PIEError:
+        if stored != recipe:
+            return f"{path} is of other data or another recipe"
+        check_tensors(weights, classifier.state_dict())
+    except (UnusableFile, ValueError):
         return f"{path} is damaged" if path.exists() else f"{path} does not exist yet"
-    if stored != recipe:
-        return f"{path} is of other data or another recipe"
     classifier.load_state_dict(weights)
     return ""
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-from zipfile import BadZipFile
+
 
 import numpy as np
 import torch
@@ -26,13 +26,17 @@ from pie_cli.inference import clean, in_batches, interpolate, known_codes, prior
 from pie_cli.paper import NARROW_VARIANCE, SHARPNESS_SAMPLES
 from pie_cli.pie import PIE
 from pie_cli.prior import COMPONENTS, sample_fitted_codes
+from pie_cli.reading import read_bytes, read_json
 from pie_cli.runs import Run
+from pie_cli.tensorfiles import LARGEST_FILE, UnusableFile
 
-FORMAT = 2  # of evaluation.json; older ones are measured again
+FORMAT = 3  # of evaluation.json; older ones are measured again
 PATHS = 500  # interpolations between two test images of different digits
 PATH_POINTS = 8  # decoded points inside each
 STRIP = 12  # samples kept for the strips of Table 1
 AUDIT_BATCH = 100  # images of which the batch minimum is taken
+ARRAYS = ("sharpness", "strip", "plane")  # of an `Evaluation`, kept in evaluation.npz
+LARGEST_ARRAYS = 2**28  # bytes of them
 
 
 MEASURES = {
@@ -95,14 +99,15 @@ def evaluate(run: Run, dataset: Dataset, classifier: Classifier, device: str) ->
     """Return the run's figures of merit, from its folder where they were measured of the same weights before.
 
     Processes that measure the same run at once need no lock: each writes whole files that name the weights, the same
-    ones up to the last bits in which machines differ, and figures and numbers of different weights are never paired.
+    ones up to the last bits in which machines differ, and numbers are never paired with arrays that are not their own.
+    What is damaged is measured again.
     A quick run is evaluated on fewer images, see `Dataset.quick`.
     """
     if run.config.quick:
         dataset = dataset.quick
     path, key = run.folder / "evaluation.json", _key(run, dataset)
-    stored = _stored(path)
-    if stored.get("key") != key:
+    kept = _kept(path, key)
+    if kept is None:
         model = run.load_model(device)
         numbers = {"parameters": float(sum(p.numel() for p in model.parameters()))}
         numbers["training_seconds"] = float(run.provenance.get("wall_seconds", math.nan))
@@ -115,35 +120,53 @@ def evaluate(run: Run, dataset: Dataset, classifier: Classifier, device: str) ->
             numbers |= _likelihood(model, dataset) | {"inverse_error": inverse_error(model, dataset)}
         numbers |= _fitted_priors(model, known, real, classifier)
         sampled, audit, sharpness, strip = _samples(model, real, classifier)
-        arrays = {"sharpness": sharpness.numpy(), "strip": strip.numpy(), "plane": plane.numpy(), "key": np.array(key)}
-        figures.save_data(run.folder / "evaluation", **arrays)
-        stored = {"key": key, "numbers": _without_nan(numbers | sampled), "audit": audit}
-        write_json(path, stored)
-    with np.load(run.folder / "evaluation.npz", allow_pickle=False) as kept:
-        parts = [kept[name] for name in ("sharpness", "strip", "plane")]
-    numbers = {name: math.nan if value is None else value for name, value in stored["numbers"].items()}
-    return Evaluation(numbers, stored["audit"], *parts)
+        kept = Evaluation(numbers | sampled, audit, sharpness.numpy(), strip.numpy(), plane.numpy())
+        _keep(path, key, kept)
+    return kept
 
 
 def _key(run: Run, dataset: Dataset) -> str:
-    """Return what an evaluation depends on: its own format, the weights, the images that it looks at."""
-    weights = hashlib.sha256(run.weights.read_bytes()).hexdigest()
-    return f"{FORMAT} {weights} {dataset.test.sha256}"
-
-
-def _stored(path: Path) -> dict[str, Any]:
-    """Return what evaluation.json holds; nothing where it or its arrays are missing, damaged or of other weights."""
+    """Return what an evaluation depends on: its own format, configuration and weights, the images that it looks at."""
     try:
-        stored = dict(json.loads(path.read_text(encoding="utf-8")))
-        with np.load(path.with_suffix(".npz"), allow_pickle=False) as arrays:
-            return stored if str(arrays["key"]) == stored["key"] else {}
-    except (OSError, ValueError, KeyError, BadZipFile):  # it can be made again
-        return {}
+        weights = _sha256(read_bytes(run.weights, LARGEST_FILE))
+    except (OSError, ValueError) as error:
+        raise UnusableFile(run.weights, f"not readable ({error})") from error
+    config = _sha256(json.dumps(run.config.to_dict(), sort_keys=True).encode())
+    return f"{FORMAT} {config} {weights} {dataset.test.sha256}"
 
 
-def _without_nan(numbers: dict[str, float]) -> dict[str, float | None]:
-    """JSON knows no NaN."""
-    return {name: value if math.isfinite(value) else None for name, value in numbers.items()}
+def _keep(path: Path, key: str, evaluation: Evaluation) -> None:
+    """Write evaluation.json, with a SHA-256 over all that it says, and the arrays beside it."""
+    arrays = {name: getattr(evaluation, name) for name in ARRAYS}
+    npz = figures.save_data(path.with_suffix(""), **arrays)
+    # JSON knows no NaN.
+    numbers = {name: value if math.isfinite(value) else None for name, value in evaluation.numbers.items()}
+    stored = {"key": key, "numbers": numbers, "audit": evaluation.audit, "arrays": _sha256(npz.read_bytes())}
+    write_json(path, stored | {"sha256": _sha256(json.dumps(stored).encode())})
+
+
+def _kept(path: Path, key: str) -> Evaluation | None:
+    """Return what `_keep` wrote; None where it is missing, damaged, of other weights or of another configuration."""
+    try:
+        stored = read_json(path)
+        sha256, content = stored.pop("sha256"), read_bytes(path.with_suffix(".npz"), LARGEST_ARRAYS)
+        if stored["key"] != key or (_sha256(json.dumps(stored).encode()), _sha256(content)) != (
+            sha256,
+            stored["arrays"],
+        ):
+            return None
+        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+            if sum(member.file_size for member in arrays.zip.infolist()) > LARGEST_ARRAYS:
+                return None
+            parts = [arrays[name] for name in ARRAYS]
+        numbers = {name: math.nan if value is None else float(value) for name, value in stored["numbers"].items()}
+        return Evaluation(numbers, {name: float(value) for name, value in stored["audit"].items()}, *parts)
+    except Exception:  # whatever is wrong with it, it can be made again
+        return None
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def _reconstruction(model: Autoencoder, codes: Tensor, dataset: Dataset, classifier: Classifier) -> dict[str, float]:

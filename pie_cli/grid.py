@@ -200,6 +200,9 @@ class _Messenger(Display):
             # The process that started this one is gone: stop as it would have asked, with a checkpoint.
             signal.raise_signal(signal.SIGTERM)
 
+    def note(self, line: str) -> None:
+        self.send("note", line)
+
     def start(self, steps: int, steps_per_epoch: int, batch_size: int, step: int) -> None:
         self.steps = steps
         self.send("start", step / steps)

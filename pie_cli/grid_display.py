@@ -68,6 +68,8 @@ class GridDisplay:
         elif kind == "held":
             del self.at[worker]
             self.held.add(name)
+        elif kind == "note":
+            self.console.print(f"{name}: {value}")
         elif kind == "start":
             if name in self.elsewhere:
                 self.console.print(f"{name}: taken over at {value:.0%} of its training")

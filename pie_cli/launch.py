@@ -99,6 +99,7 @@ def open_for_training(config: RunConfig, results_dir: Path, resume: bool, overwr
     Raises:
         UsageError: if the run exists and neither `resume` nor `overwrite` is given, or it has another configuration;
             if both are given.
+        PIEError: if it is finished and its weights are damaged.
         Held: if another process trains it.
     """
     if resume and overwrite:
@@ -116,6 +117,8 @@ def open_for_training(config: RunConfig, results_dir: Path, resume: bool, overwr
                 "another --results-dir"
             )
         check_configuration(run)
+        if run.finished:
+            run.load_model()  # "complete" is said of good weights only
     return run
 
 

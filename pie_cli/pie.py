@@ -84,10 +84,11 @@ class PIEConfig:
     def __post_init__(self) -> None:
         object.__setattr__(self, "image_shape", tuple(self.image_shape))
         for name in ("couplings", "reflections", "conv_width", "dense_width", "dense_depth", "latent_dim"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if self.conv_blocks < 0:
-            raise ValueError(f"conv_blocks must not be negative, got {self.conv_blocks}")
+            most = 100 if name in ("couplings", "dense_depth") else 2**20  # a typo should fail, not fill the memory
+            if not 1 <= getattr(self, name) <= most:
+                raise ValueError(f"{name} must lie between 1 and {most}, got {getattr(self, name)}")
+        if not 0 <= self.conv_blocks <= 16:
+            raise ValueError(f"conv_blocks must lie between 0 and 16, got {self.conv_blocks}")
         factor = 2**self.conv_blocks
         if len(self.image_shape) != 3 or min(self.image_shape) < 1 or any(s % factor for s in self.image_shape[1:]):
             raise ValueError(f"image_shape must be (C, H, W) with H and W dividing by {factor}, got {self.image_shape}")

@@ -29,6 +29,9 @@ class Display(Protocol):
     ) -> None:
         return None
 
+    def note(self, line: str) -> None:
+        """Show a line of what the user should know."""
+
     def start(self, steps: int, steps_per_epoch: int, batch_size: int, step: int) -> None:
         """Begin at `step` of `steps`."""
 
@@ -73,6 +76,10 @@ class TrainingDisplay:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.bar.stop()
+
+    def note(self, line: str) -> None:
+        """Show a line of what the user should know."""
+        self.console.print(line)
 
     def start(self, steps: int, steps_per_epoch: int, batch_size: int, step: int) -> None:
         """Begin at `step` of `steps`."""

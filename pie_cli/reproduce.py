@@ -79,7 +79,7 @@ def reproduce(suite: Suite, seeds: int) -> list[Judgement]:
 
 def _time_taken(trained: list[Run], seconds: float, jobs: int) -> str:
     """Return how long it took, and how much of it was training; the rest is evaluation, figures and starting up."""
-    training = sum(run.provenance["wall_seconds"] for run in trained)
+    training = sum(float(run.provenance.get("wall_seconds", math.nan)) for run in trained)
     here = trained and training < jobs * seconds  # else other machines have helped
     share = f", {training / (jobs * seconds):.0%} of it training, {jobs} at a time" if here else ""
     return f"took {seconds / 60:.1f} min{share}"

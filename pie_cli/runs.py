@@ -3,6 +3,7 @@
 config.json            the resolved configuration
 weights.safetensors    the trained model; present once training has finished
 checkpoint.safetensors everything that an interrupted training needs to go on; removed when it has finished
+checkpoint.previous.safetensors  the one before, for when the newest is damaged; removed likewise
 metrics.csv            one row an epoch
 provenance.json        versions, commit, machine, command, wall time
 figures/               what the figure commands draw
@@ -13,8 +14,9 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -23,12 +25,14 @@ import torch
 from pie_cli.autoencoder import Autoencoder
 from pie_cli.data import DATASETS
 from pie_cli.errors import PIEError
+from pie_cli.fields import build
 from pie_cli.files import write_json
 from pie_cli.locks import lock
-from pie_cli.models import CONFIGS, ModelConfig, build_model, model_name
+from pie_cli.models import CONFIGS, ModelConfig, model_name, restore_model
 from pie_cli.paper import DEFAULT_EPOCHS, LARGEST_VARIANCE
 from pie_cli.pie import PIEConfig
-from pie_cli.tensorfiles import load_tensors, save_tensors
+from pie_cli.reading import LARGEST_JSON, read_bytes, read_json
+from pie_cli.tensorfiles import Metadata, Tensors, UnusableFile, load_newest, load_tensors, save_tensors
 
 FORMAT = 1  # of the run folder; a folder of a newer format is refused, not misread
 
@@ -134,35 +138,40 @@ class RunConfig:
 
     @classmethod
     def from_dict(cls, value: dict[str, Any]) -> RunConfig:
-        """Return the configuration that `to_dict` described. Raises ValueError or KeyError where it does not fit."""
-        if value["format"] > FORMAT:
-            raise ValueError("it was written by a newer version of this program")
-        model = dict(value["model"])
-        kind = CONFIGS[model.pop("name")]
+        """Return the configuration that `to_dict` described.
+
+        Raises:
+            ValueError: where it has another format, or a field is missing, unknown or of a wrong type or value.
+        """
+        if value.get("format") != FORMAT:
+            raise ValueError(f"it is not of format {FORMAT} (written by a newer version of this program?)")
+        if value.keys() != {"format", "model", "training"} or not isinstance(value["training"], dict):
+            raise ValueError("it has other parts than the configuration of a run")
+        model = dict(value["model"]) if isinstance(value["model"], dict) else {}
+        name = model.pop("name", None)
+        if name not in list(CONFIGS):
+            raise ValueError(f"its model is none of {', '.join(CONFIGS)}")
+        kind = CONFIGS[name]
         model.pop("eps0", None)
         # What runs had before they could choose.
         added = {"reconstruction": 0.0, "learn_eps2": False} if kind is PIEConfig else {}
         training = {"precision": "32-true", "anneal": 0.0, **value["training"]}
-        return cls(_build(kind, {**added, **model}), _build(TrainingConfig, training))
+        try:
+            return cls(build(kind, {**added, **model}), build(TrainingConfig, training))
+        except OverflowError as error:  # an integer beyond all floats
+            raise ValueError("it has a number that is too large") from error
 
-    def matches(self, value: dict[str, Any]) -> bool:
+    def matches(self, value: Any) -> bool:
         """Return whether a file's `value` describes this configuration, be it of an older program."""
         try:
-            return RunConfig.from_dict(value) == self
-        except (ValueError, KeyError, TypeError):
+            return isinstance(value, dict) and RunConfig.from_dict(value) == self
+        except ValueError:
             return False
 
     def differences(self, other: RunConfig) -> list[str]:
         """Return the fields that differ, as "lr: 0.001, now 0.002"."""
         old, new = ({**c["model"], **c["training"]} for c in (self.to_dict(), other.to_dict()))
         return [f"{key}: {old.get(key)}, now {new.get(key)}" for key in {**old, **new} if old.get(key) != new.get(key)]
-
-
-def _build(kind: type[Any], values: dict[str, Any]) -> Any:
-    """Return a `kind` of all its fields, JSON's lists as tuples."""
-    if set(values) != {field.name for field in fields(kind)}:
-        raise ValueError(f"its fields are not those of a {kind.__name__}")
-    return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
 
 
 @dataclass(frozen=True)
@@ -186,12 +195,12 @@ class Run:
         """
         path = folder / "config.json"
         try:
-            return cls(folder, RunConfig.from_dict(json.loads(path.read_text(encoding="utf-8"))))
+            return cls(folder, RunConfig.from_dict(read_json(path)))
         except (FileNotFoundError, NotADirectoryError) as error:
             raise PIEError(f"{folder} is not a run folder: it has no config.json") from error
         except OSError as error:
-            raise PIEError(f"cannot read {path}: {error.strerror}") from error
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise PIEError(f"cannot read {path}: {error.strerror or error}; mend that") from error
+        except ValueError as error:
             raise PIEError(f"{path} cannot be understood: {error}; train again with --overwrite") from error
 
     def create(self) -> None:
@@ -221,6 +230,10 @@ class Run:
         return self.folder / "checkpoint.safetensors"
 
     @property
+    def previous_checkpoint(self) -> Path:
+        return self.folder / "checkpoint.previous.safetensors"
+
+    @property
     def figures(self) -> Path:
         return self.folder / "figures"
 
@@ -241,17 +254,18 @@ class Run:
 
     @property
     def epochs_done(self) -> int:
-        """How many epochs the training has come to the end of, whoever trains."""
+        """How many epochs the training has come to the end of, whoever trains; 0 where the file does not say."""
         try:
-            return len((self.folder / "metrics.csv").read_text(encoding="utf-8").splitlines()) - 1
-        except OSError:
+            rows = read_bytes(self.folder / "metrics.csv", LARGEST_JSON).count(b"\n") - 1
+        except (OSError, ValueError):
             return 0
+        return min(max(rows, 0), self.config.training.epochs)
 
     @property
     def files(self) -> list[Path]:
-        """All files that a training writes, checkpoint.safetensors for a while."""
+        """All files that a training writes, its two checkpoints for a while."""
         names = ("config.json", "metrics.csv", "provenance.json", "learning_curve.pdf", "learning_curve.png")
-        return [*(self.folder / name for name in names), self.checkpoint, self.weights]
+        return [*(self.folder / name for name in names), self.checkpoint, self.previous_checkpoint, self.weights]
 
     def clear(self) -> None:
         """Remove what a training wrote and the figures drawn from it, so that it can start anew."""
@@ -272,26 +286,61 @@ class Run:
             raise PIEError(f"{self.folder} has no weights yet: its training has not finished; go on with --resume")
         tensors, metadata = load_tensors(self.weights)
         if not self.config.matches(metadata):
-            raise PIEError(f"{self.weights} belongs to another configuration than {self.folder / 'config.json'}")
-        model = build_model(self.config.model)
-        restore_model(model, tensors, self.weights)
+            other = f"another configuration than {self.folder / 'config.json'}"
+            raise PIEError(f"{self.weights} belongs to {other}; put back what was changed, or train with --overwrite")
+        try:
+            model = restore_model(self.config.model, tensors)
+        except ValueError as error:
+            raise UnusableFile(self.weights, f"not of the model that its configuration describes ({error})") from error
         return model.eval().to(device)
+
+    def save_checkpoint(self, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, Any]) -> None:
+        """Write checkpoint.safetensors, the configuration inside it; the one before it stays beside it."""
+        metadata = {"config": self.config.to_dict(), **metadata}
+        save_tensors(self.checkpoint, tensors, metadata, previous=self.previous_checkpoint)
+
+    def load_checkpoint(
+        self, check: Callable[[Tensors, Metadata], None], report: Callable[[str], None]
+    ) -> tuple[Tensors, Metadata] | None:
+        """Return the newest good checkpoint (`check` raises ValueError where it is not), or None where there is none.
+
+        `report` is told on one line where the newest is bad, and from which step the training goes on. Raises PIEError
+        if all that are there are bad, or one belongs to another configuration.
+        """
+
+        def belongs(path: Path, tensors: Tensors, metadata: Metadata) -> None:
+            if "config" not in metadata:
+                raise ValueError("it is no checkpoint")
+            if not self.config.matches(metadata["config"]):
+                raise PIEError(f"{path} belongs to another configuration than the run; use --overwrite")
+            check(tensors, metadata)
+
+        found = load_newest((self.checkpoint, self.previous_checkpoint), belongs)
+        if found is None:
+            return None
+        tensors, metadata, problem = found
+        if problem:
+            report(f"{problem}; going on from the checkpoint before it, of step {metadata['step']}")
+        return tensors, metadata
+
+    def remove_checkpoints(self) -> None:
+        """Remove both checkpoints, where they are there."""
+        for path in (self.checkpoint, self.previous_checkpoint):
+            path.unlink(missing_ok=True)
 
     @property
     def provenance(self) -> dict[str, Any]:
-        """What provenance.json says; empty where it is missing."""
+        """What provenance.json says; empty where it is missing. Raises PIEError where it cannot be understood."""
         path = self.folder / "provenance.json"
-        return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}
-
-
-def restore_model(model: Autoencoder, tensors: dict[str, torch.Tensor], path: Path) -> None:
-    """Give the model the tensors read from `path`. Raises PIEError if names, shapes or values do not fit."""
-    try:
-        model.load_state_dict(tensors)
-    except RuntimeError as error:
-        raise PIEError(f"{path} does not fit the model that its configuration describes; train again") from error
-    if not all(tensor.isfinite().all() for tensor in tensors.values()):
-        raise PIEError(f"{path} holds values that are not finite; train again with --overwrite")
+        try:
+            facts = read_json(path)
+            if not isinstance(facts.get("wall_seconds", 0.0), (int, float)):
+                raise ValueError("wall_seconds is no number")
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError) as error:
+            raise PIEError(f"{path} cannot be understood: {error}; put it back or remove it") from error
+        return facts
 
 
 def load_model(run_folder: Path | str, device: torch.device | str = "cpu") -> Autoencoder:

@@ -4,53 +4,157 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from torch import Tensor
 
 from pie_cli.errors import PIEError
-from pie_cli.files import write_bytes
+from pie_cli.files import write_atomically
+from pie_cli.reading import parse_json, read_bytes
 
+Tensors = dict[str, Tensor]
+Metadata = dict[str, Any]
+
+LARGEST_FILE = 2**34  # bytes; a checkpoint of a billion parameters has fewer
 _KEY = "pie"
+_LENGTH = 8  # bytes of a safetensors file that say how long its header is
 
 
-def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
+class UnusableFile(PIEError):
+    """A file of tensors is missing, damaged, or not what is wanted.
+
+    Arguments:
+        path: the file.
+        reason: what is wrong with it.
+    """
+
+    def __init__(self, path: Path, reason: str) -> None:
+        self.problem = f"{path} is {reason}"
+        super().__init__(f"{self.problem}; train again with --overwrite")
+
+
+def save_tensors(
+    path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any], previous: Path | None = None
+) -> None:
     """Write tensors and JSON-able metadata to `path`, with a SHA-256 over both.
 
+    Arguments:
+        path: of the file.
+        tensors: by name.
+        metadata: what else the file says.
+        previous: where the file that was at `path` goes. It is moved when the new one is complete, so that at every
+            moment one of the three names (`path`, `previous`, the temporary file's) is a whole file on disk.
+
     Raises:
-        PIEError: if the file cannot be written; an older one is then still whole.
+        PIEError: if the file cannot be written; an older one is then still whole, at `path` or `previous`.
     """
     flat = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     text = json.dumps(metadata)
     # One key: safetensors writes several in no fixed order, and equal contents should make equal files.
     header = {_KEY: json.dumps({"sha256": _digest(flat, text), "metadata": text})}
-    write_bytes(path, save(flat, header))
+
+    def write(temporary: Path) -> None:
+        temporary.write_bytes(save(flat, header))
+        if previous is not None and path.is_file():
+            path.replace(previous)
+
+    write_atomically(path, write)
 
 
-def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def load_tensors(path: Path) -> tuple[Tensors, Metadata]:
     """Return the tensors (on the CPU) and the metadata of a file that `save_tensors` wrote.
 
+    The bytes are read once, and those that are verified are those that are used. Whether they are the tensors that the
+    caller wants, `check_tensors` says.
+
     Raises:
-        PIEError: if the file is missing, damaged or not one of ours.
+        UnusableFile: if the file is missing, damaged or not one of ours.
     """
     try:
-        with safe_open(path, framework="pt") as file:
-            header = json.loads((file.metadata() or {})[_KEY])
-        tensors = load_file(path)
-        text, digest = header["metadata"], header["sha256"]
-        metadata = json.loads(text)
+        content = read_bytes(path, LARGEST_FILE)
+        sha256, text = _header(content)
+        tensors = load(content)
+        if _digest(tensors, text) != sha256:
+            raise ValueError("its SHA-256 does not match its contents")
+        return tensors, parse_json(text)
     except FileNotFoundError as error:
-        raise PIEError(f"{path} is missing") from error
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise PIEError(f"{path} is damaged or not a file of this program; delete it and train again") from error
-    if _digest(tensors, text) != digest:
-        raise PIEError(f"{path} is damaged: its SHA-256 does not match its contents; delete it and train again")
-    return tensors, metadata
+        raise UnusableFile(path, "missing") from error
+    except OSError as error:
+        raise UnusableFile(path, f"not readable ({error.strerror or error})") from error
+    except SafetensorError as error:
+        raise UnusableFile(path, "damaged or not a file of this program (no valid safetensors)") from error
+    except (KeyError, TypeError, ValueError, RuntimeError, MemoryError) as error:
+        raise UnusableFile(path, f"damaged or not a file of this program ({_one_line(error)})") from error
+
+
+def load_newest(
+    paths: tuple[Path, Path], check: Callable[[Path, Tensors, Metadata], None]
+) -> tuple[Tensors, Metadata, str] | None:
+    """Return tensors and metadata of the newest good file, and what is wrong with a newer one; None if none is there.
+
+    A bad newest file is replaced by the one before it, whose place it would otherwise take when the next is written.
+
+    Arguments:
+        paths: as `save_tensors` writes them: the newest, and the one before it.
+        check: raises ValueError where a file's contents are of no use; any other error of its own passes through.
+
+    Raises:
+        PIEError: if none that is there is good, or the bad one cannot be replaced.
+    """
+    problems = []
+    for path in paths:
+        try:
+            tensors, metadata = load_tensors(path)
+            check(path, tensors, metadata)
+        except UnusableFile as error:
+            problems.append(error.problem)
+        except ValueError as error:
+            problems.append(f"{path} is not what it should be ({error})")
+        else:
+            if problems:
+                try:
+                    path.replace(paths[0])
+                except OSError as error:
+                    reason = error.strerror or error
+                    raise PIEError(f"{problems[0]} and cannot be replaced ({reason}); remove it") from error
+            return tensors, metadata, "; ".join(problems)
+    if not any(path.exists() for path in paths):
+        return None
+    raise PIEError(f"{'; '.join(problems)}; nothing is left to go on from: train again with --overwrite")
+
+
+def check_tensors(tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
+    """Raise ValueError unless `tensors` have the names, types and shapes of `expected`, and are finite.
+
+    Copying into a model would turn float16 into float32, or integers into floats, without a word.
+    """
+    if differing := tensors.keys() ^ expected.keys():
+        name = min(differing)
+        raise ValueError(f"the tensor {name!r} is {'missing' if name in expected else 'not one of the model'}")
+    for name, tensor in tensors.items():
+        found, wanted = (f"{str(t.dtype).removeprefix('torch.')} {tuple(t.shape)}" for t in (tensor, expected[name]))
+        if found != wanted:
+            raise ValueError(f"the tensor {name!r} is {found} instead of {wanted}")
+        if not tensor.isfinite().all():
+            raise ValueError(f"the tensor {name!r} has values that are not finite")
+
+
+def _header(content: bytes) -> tuple[str, str]:
+    """Return the SHA-256 and the metadata's text that a file's header states. Raises ValueError, KeyError, TypeError.
+
+    The header is sliced out of what has been read, so a false length costs no memory.
+    """
+    length = int.from_bytes(content[:_LENGTH], "little")
+    if length > len(content) - _LENGTH:
+        raise ValueError("it is shorter than its header")
+    header = parse_json(content[_LENGTH : _LENGTH + length].decode("utf-8"))
+    ours = parse_json(header["__metadata__"][_KEY])
+    return ours["sha256"], ours["metadata"]
 
 
 def _digest(tensors: Mapping[str, Tensor], text: str) -> str:
@@ -61,3 +165,8 @@ def _digest(tensors: Mapping[str, Tensor], text: str) -> str:
         digest.update(f"\n{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
         digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
+
+
+def _one_line(error: BaseException) -> str:
+    """Return what an error says, without the line breaks and the length that foreign text may have."""
+    return " ".join(str(error).split())[:200] or type(error).__name__

@@ -28,8 +28,8 @@ from pie_cli.models import build_model
 from pie_cli.pie import PIE, PIEConfig
 from pie_cli.progress import Display
 from pie_cli.provenance import provenance
-from pie_cli.runs import Run, RunConfig, TrainingConfig, restore_model
-from pie_cli.tensorfiles import load_tensors, save_tensors
+from pie_cli.runs import Run, RunConfig, TrainingConfig
+from pie_cli.tensorfiles import check_tensors
 
 CHECKPOINT_STEPS = 200  # steps between checkpoints; one is also written at each epoch's end and on a signal
 START_IMAGES = 10_000  # images that the start from the data looks at
@@ -71,32 +71,41 @@ class TrainingState:
 
     def save(self, run: Run) -> None:
         """Write the run's checkpoint."""
-        optimizer = self.optimizer.state_dict()
+        metadata = {"step": self.step, "seconds": self.seconds, "history": self.history}
+        run.save_checkpoint(self._tensors(self.optimizer.state_dict()["state"]), metadata)
+
+    def _tensors(self, moments: dict[int, dict[str, Tensor]]) -> dict[str, Tensor]:
+        """Return the tensors of a checkpoint by name, with Adam's step and averages by parameter."""
         tensors = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
-        for index, state in optimizer["state"].items():
+        for index, state in moments.items():
             tensors |= {f"optimizer.{index}.{name}": tensor for name, tensor in state.items()}
         tensors |= {"noise": self.noise.get_state(), "epoch_loss": self.epoch_loss, "rng.cpu": torch.get_rng_state()}
         if self.epoch_loss.is_cuda:
             tensors["rng.cuda"] = torch.cuda.get_rng_state()
-        metadata: dict[str, Any] = {
-            "config": run.config.to_dict(),
-            "param_groups": optimizer["param_groups"],
-            "schedule": self.schedule.state_dict(),
-            "step": self.step,
-            "seconds": self.seconds,
-            "history": self.history,
-        }
-        save_tensors(run.checkpoint, tensors, metadata)
+        return tensors
 
-    def restore(self, run: Run, tensors: dict[str, Tensor], metadata: dict[str, Any]) -> None:
-        """Become what `save` wrote, given what is in the run's checkpoint. Raises PIEError if it is another run's."""
-        if not run.config.matches(metadata["config"]):
-            raise PIEError(f"{run.checkpoint} belongs to another configuration than the run; use --overwrite")
+    def check(self, tensors: dict[str, Tensor], metadata: dict[str, Any]) -> None:
+        """Raise ValueError unless these are what `save` writes in this training, on this kind of device."""
+        adam = {
+            i: {"step": torch.zeros(()), "exp_avg": p, "exp_avg_sq": p} for i, p in enumerate(self.model.parameters())
+        }
+        check_tensors(tensors, self._tensors(adam))
+        step, seconds, history = (metadata.get(name) for name in ("step", "seconds", "history"))
+        if not (type(step) is int and 0 < step < self.schedule.total_steps):
+            raise ValueError("its step is none of this training's")
+        if not (isinstance(seconds, float) and 0 <= seconds < math.inf):
+            raise ValueError("its time is no number of seconds")
+        numbers = [list(row.values()) if isinstance(row, dict) else [row] for row in history or []]
+        if not (isinstance(history, list) and all(type(number) in (int, float) for row in numbers for number in row)):
+            raise ValueError("its history has no rows of numbers")
+
+    def restore(self, tensors: dict[str, Tensor], metadata: dict[str, Any]) -> None:
+        """Become what `save` wrote, given what `check` has found to be that."""
         groups: dict[str, dict[str, Tensor]] = {}
         for name, tensor in tensors.items():
             group, _, rest = name.partition(".")
             groups.setdefault(group, {})[rest] = tensor
-        restore_model(self.model, groups["model"], run.checkpoint)
+        self.model.load_state_dict(groups["model"])
         parameters = list(self.model.parameters())
         state: dict[int, dict[str, Tensor]] = {}
         for name, tensor in groups.get("optimizer", {}).items():
@@ -106,14 +115,16 @@ class TrainingState:
                 # The fused Adam walks through memory, so its averages must lie in it as the parameter does.
                 tensor = torch.empty_like(parameter, requires_grad=False).copy_(tensor)
             state.setdefault(int(index), {})[rest] = tensor
-        self.optimizer.load_state_dict({"state": state, "param_groups": metadata["param_groups"]})
-        self.schedule.load_state_dict(metadata["schedule"])
+        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": state})
+        self.step, self.history = metadata["step"], metadata["history"]
+        # Learning rate and momentum follow from the step: the schedule sets those of the step that it is told to make.
+        self.schedule.load_state_dict({"last_epoch": self.step - 1, "_step_count": self.step + 1})
+        self.schedule.step()
         self.noise.set_state(tensors["noise"])
         self.epoch_loss.copy_(tensors["epoch_loss"])
         torch.set_rng_state(tensors["rng.cpu"])
         if self.epoch_loss.is_cuda and "rng.cuda" in tensors:
             torch.cuda.set_rng_state(tensors["rng.cuda"])
-        self.step, self.history = metadata["step"], metadata["history"]
         self.started = time.monotonic() - metadata["seconds"]
 
 
@@ -156,9 +167,9 @@ def train(
     torch.manual_seed(config.seed)
     state = TrainingState(build_model(run.config.model), config, steps, fabric.device)
     images = dataset.train.images.to(fabric.device)
-    checkpoint = load_tensors(run.checkpoint) if first and run.checkpoint.exists() else None
+    checkpoint = run.load_checkpoint(state.check, display.note) if first else None
     if checkpoint := fabric.broadcast(checkpoint):
-        state.restore(run, *checkpoint)
+        state.restore(*checkpoint)
     elif config.init == "pca":
         state.model.start_from_data(training_batch(images[:START_IMAGES], config, state.noise))
     if execution.recompute and isinstance(state.model, PIE):
@@ -218,7 +229,7 @@ def train(
         facts |= provenance(_device_name(fabric.device), torch.get_num_threads())
         write_json(run.folder / "provenance.json", facts)
         run.save_weights(state.model)  # last: it says that the run is finished
-        run.checkpoint.unlink(missing_ok=True)
+        run.remove_checkpoints()
     return state.model.eval()
 
 
