@@ -9,7 +9,6 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-
 import numpy as np
 import torch
 from numpy.typing import NDArray

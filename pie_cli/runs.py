@@ -296,8 +296,7 @@ class Run:
 
     def save_checkpoint(self, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, Any]) -> None:
         """Write checkpoint.safetensors, the configuration inside it; the one before it stays beside it."""
-        metadata = {"config": self.config.to_dict(), **metadata}
-        save_tensors(self.checkpoint, tensors, metadata, previous=self.previous_checkpoint)
+        save_tensors(self.checkpoint, tensors, {"config": self.config.to_dict(), **metadata}, self.previous_checkpoint)
 
     def load_checkpoint(
         self, check: Callable[[Tensors, Metadata], None], report: Callable[[str], None]

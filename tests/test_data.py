@@ -235,14 +235,6 @@ def test_another_wheel_is_not_opened(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert not Path("pwned").exists()
 
 
-@pytest.mark.parametrize("content", [Malicious(), os.system, np.load, [eval]])
-def test_the_unpickler_admits_arrays_only(content: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(pickle.UnpicklingError, match="not a NumPy array"):
-        mnist.ArraysOnlyUnpickler(io.BytesIO(pickle.dumps(content, protocol=4))).load()
-    assert not Path("pwned").exists()
-
-
 def test_pip_taking_for_ever_is_a_reason_like_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def run(command: list[str], timeout: float, **_: Any) -> None:
         raise subprocess.TimeoutExpired(command, timeout)
