@@ -136,7 +136,7 @@ def check_tensors(tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor])
     if differing := tensors.keys() ^ expected.keys():
         name = min(differing)
         raise ValueError(f"the tensor {name!r} is {'missing' if name in expected else 'not one of the model'}")
-    for name, tensor in tensors.items():
+    for name, tensor in sorted(tensors.items()):
         found, wanted = (f"{str(t.dtype).removeprefix('torch.')} {tuple(t.shape)}" for t in (tensor, expected[name]))
         if found != wanted:
             raise ValueError(f"the tensor {name!r} is {found} instead of {wanted}")

@@ -13,6 +13,11 @@ import torch
 from torch import nn
 
 from pie_cli import PIE, PIEConfig, cli
+from pie_cli.data import Dataset, load_dataset
+from pie_cli.devices import Execution
+from pie_cli.errors import Interrupted
+from pie_cli.runs import Run
+from pie_cli.training import train
 
 
 @pytest.fixture(autouse=True)
@@ -62,3 +67,30 @@ def call(arguments: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest
         signal.signal(signum, handler)
     captured = capsys.readouterr()
     return code, captured.out, captured.err
+
+
+@pytest.fixture(scope="session")
+def digits() -> Dataset:
+    return load_dataset("digits", report=lambda line: None)
+
+
+@pytest.fixture(scope="session")
+def whole(digits: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A small run that was trained without interruption; tests copy it before they change it."""
+    from tests.test_training import silent, small_run
+
+    run = small_run(tmp_path_factory.mktemp("whole") / "run", epochs=2)
+    train(run, digits, Execution("cpu"), silent())
+    return run
+
+
+@pytest.fixture(scope="session")
+def interrupted(digits: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """The same, interrupted in the first epoch and at its end: checkpoints of steps 7 and 10, a row of metrics."""
+    from tests.test_training import Stopping, small_run
+
+    run = small_run(tmp_path_factory.mktemp("interrupted") / "run", epochs=2)
+    for step in (7, 10):
+        with pytest.raises(Interrupted):
+            train(run, digits, Execution("cpu"), Stopping(step, signal.SIGINT))
+    return run

@@ -1,0 +1,161 @@
+"""Two generations of checkpoints: one that is damaged falls back to the one before it, bit for bit."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from pie_cli.data import Dataset
+from pie_cli.devices import Execution
+from pie_cli.errors import PIEError
+from pie_cli.runs import Run
+from pie_cli.tensorfiles import load_tensors, save_tensors
+from pie_cli.training import train
+from tests.conftest import pie
+from tests.damage import TENSOR_FILE, copied, cut, directory, flip, renamed, said, state_of
+from tests.test_training import same, silent, small_run
+
+# Checkpoints
+
+
+@pytest.mark.parametrize("damage", [*TENSOR_FILE, Path.unlink])
+def test_a_bad_newest_checkpoint_falls_back(damage: Callable[[Path], None], interrupted: Run, tmp_path: Path) -> None:
+    run = copied(interrupted, tmp_path)
+    previous = run.previous_checkpoint.read_bytes()
+    damage(run.checkpoint)
+    lines: list[str] = []
+    if damage in (directory,):
+        with pytest.raises(PIEError, match="remove it") as error:
+            run.load_checkpoint(state_of(run).check, lines.append)
+        said(str(error.value), run.checkpoint)
+        return
+    loaded = run.load_checkpoint(state_of(run).check, lines.append)
+    assert loaded is not None
+    assert loaded[1]["step"] == 7
+    assert len(lines) == 1
+    assert lines[0].startswith(f"{run.checkpoint} is ")
+    assert lines[0].endswith("; going on from the checkpoint before it, of step 7")
+    assert run.checkpoint.read_bytes() == previous
+    assert not run.previous_checkpoint.exists()
+
+
+@pytest.mark.parametrize("damage", [flip, renamed])
+def test_training_after_a_fall_back_ends_bit_identical(
+    damage: Callable[[Path], None], digits: Dataset, whole: Run, interrupted: Run, tmp_path: Path
+) -> None:
+    """Also with metrics.csv ahead of the checkpoint, and damaged."""
+    run = copied(interrupted, tmp_path)
+    assert run.epochs_done == 1
+    damage(run.checkpoint)
+    (run.folder / "metrics.csv").write_bytes(bytes(range(256)) * 10)
+    display = silent()
+    train(run, digits, Execution("cpu"), display)
+    assert "of step 7" in display.console.file.getvalue()  # type: ignore[attr-defined]
+    assert same(load_tensors(run.weights)[0], load_tensors(whole.weights)[0])
+    rows, expected = (pd.read_csv(r.folder / "metrics.csv").drop(columns="seconds") for r in (run, whole))
+    pd.testing.assert_frame_equal(rows, expected, check_exact=True)
+    assert not list(run.folder.glob("checkpoint*"))
+
+
+def test_resume_says_that_it_fell_back(
+    interrupted: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a user runs it, in a process of its own; and where both checkpoints are bad, the folder is left as it was."""
+    name = interrupted.config.name
+    shutil.copytree(interrupted.folder, tmp_path / name)
+    run = Run(tmp_path / name, interrupted.config)
+    options = "--dataset digits --latent-dim 4 --conv-width 4 --dense-width 16 --dense-depth 1 --epochs 2 --device cpu"
+    resume = f"train {options} --resume --results-dir {tmp_path}"
+    flip(run.checkpoint)
+    shutil.copytree(run.folder, tmp_path / "both")
+    done = pie(*resume.split())
+    assert done.returncode == 0, done.stderr
+    assert f"{run.checkpoint} is damaged" in done.stdout
+    assert "of step 7" in done.stdout
+    shutil.rmtree(run.folder)
+    shutil.move(tmp_path / "both", run.folder)
+    cut(run.previous_checkpoint)
+    before = {path.name: path.read_bytes() for path in run.folder.iterdir()}
+    code, _, errors = call(resume, capsys, monkeypatch)
+    assert (code, errors.count("\n")) == (1, 1)
+    said(errors, run.checkpoint)
+    said(errors, run.previous_checkpoint)
+    (run.folder / ".lock").unlink()
+    assert {path.name: path.read_bytes() for path in run.folder.iterdir()} == before
+
+
+def test_a_checkpoint_of_another_configuration_is_an_error(interrupted: Run, tmp_path: Path) -> None:
+    """Not fallen back from: the folder or the file was moved, and nothing of it is damaged."""
+    run = copied(interrupted, tmp_path)
+    other = small_run(tmp_path / "other", seed=1)
+    tensors, metadata = load_tensors(run.checkpoint)
+    other.save_checkpoint(tensors, {**metadata, "config": other.config.to_dict()})
+    shutil.copy(other.checkpoint, run.checkpoint)
+    with pytest.raises(PIEError, match="belongs to another configuration"):
+        run.load_checkpoint(state_of(run).check, print)
+
+
+HISTORIES: list[Any] = [{}, [1, "x"], [{"epoch": []}], None]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        *({"step": step} for step in (-1, 20, 1.5, True, None)),
+        *({"seconds": seconds} for seconds in (float("nan"), -1.0, "1")),
+        *({"history": history} for history in HISTORIES),
+    ],
+)
+def test_a_checkpoint_that_says_nonsense_is_bad(values: dict[str, Any], interrupted: Run, tmp_path: Path) -> None:
+    run = copied(interrupted, tmp_path)
+    tensors, metadata = load_tensors(run.checkpoint)
+    save_tensors(run.checkpoint, tensors, {**metadata, **values})
+    lines: list[str] = []
+    loaded = run.load_checkpoint(state_of(run).check, lines.append)
+    assert loaded is not None
+    assert loaded[1]["step"] == 7
+    assert len(lines) == 1
+
+
+def test_at_every_moment_one_checkpoint_is_whole(
+    interrupted: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever file operation of the writing fails, or is the last before the power goes."""
+    tensors, metadata = load_tensors(interrupted.checkpoint)
+    original = Path.replace
+    for failing in (1, 2, 3):
+        run = copied(interrupted, tmp_path / str(failing))
+        calls = 0
+
+        def replace_or_fail(self: Path, target: Path, run: Run = run, failing: int = failing) -> Path:
+            nonlocal calls
+            calls += 1
+            loaded = [path for path in (run.checkpoint, run.previous_checkpoint) if path.exists()]
+            assert any(load_tensors(path)[1]["step"] in (7, 10) for path in loaded)
+            if calls == failing:
+                raise OSError(28, "No space left on device")
+            return original(self, target)
+
+        monkeypatch.setattr(Path, "replace", replace_or_fail)
+        if failing < 3:  # two renames
+            with pytest.raises(PIEError, match="No space left"):
+                run.save_checkpoint(tensors, metadata)
+        else:
+            run.save_checkpoint(tensors, metadata)
+        monkeypatch.undo()
+        loaded = run.load_checkpoint(state_of(run).check, lambda line: None)
+        assert loaded is not None
+        assert loaded[1]["step"] == 10
+        assert not [path for path in run.folder.glob(".*") if path.name != ".lock"]
+
+
+def test_overwriting_removes_both_checkpoints(interrupted: Run, tmp_path: Path) -> None:
+    run = copied(interrupted, tmp_path)
+    assert {run.checkpoint, run.previous_checkpoint} <= set(run.files)
+    run.clear()
+    assert not list(run.folder.glob("*.safetensors"))
