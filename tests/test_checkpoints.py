@@ -16,7 +16,7 @@ from pie_cli.errors import PIEError
 from pie_cli.runs import Run
 from pie_cli.tensorfiles import load_tensors, save_tensors
 from pie_cli.training import train
-from tests.conftest import pie
+from tests.conftest import call, pie
 from tests.damage import TENSOR_FILE, copied, cut, directory, flip, renamed, said, state_of
 from tests.test_training import same, silent, small_run
 
