@@ -69,7 +69,7 @@ class GridDisplay:
             del self.at[worker]
             self.held.add(name)
         elif kind == "note":
-            self.console.print(f"{name}: {value}")
+            self.console.print(f"{name}: {value}", markup=False)
         elif kind == "start":
             if name in self.elsewhere:
                 self.console.print(f"{name}: taken over at {value:.0%} of its training")

@@ -79,7 +79,7 @@ class TrainingDisplay:
 
     def note(self, line: str) -> None:
         """Show a line of what the user should know."""
-        self.console.print(line)
+        self.console.print(line, markup=False)
 
     def start(self, steps: int, steps_per_epoch: int, batch_size: int, step: int) -> None:
         """Begin at `step` of `steps`."""

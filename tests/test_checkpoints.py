@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 from collections.abc import Callable
+from multiprocessing import Pipe
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
+from rich.console import Console
 
 from pie_cli.data import Dataset
 from pie_cli.devices import Execution
 from pie_cli.errors import PIEError
+from pie_cli.grid import _Messenger
+from pie_cli.grid_display import GridDisplay
 from pie_cli.runs import Run
 from pie_cli.tensorfiles import load_tensors, save_tensors
 from pie_cli.training import train
@@ -159,3 +164,13 @@ def test_overwriting_removes_both_checkpoints(interrupted: Run, tmp_path: Path) 
     assert {run.checkpoint, run.previous_checkpoint} <= set(run.files)
     run.clear()
     assert not list(run.folder.glob("*.safetensors"))
+
+
+def test_a_grid_shows_what_a_worker_notes(interrupted: Run) -> None:
+    """Word for word, whatever a folder is called."""
+    receiver, sender = Pipe(duplex=False)
+    messenger, console = _Messenger(sender), Console(file=io.StringIO(), width=200)
+    messenger.name = interrupted.config.name
+    messenger.note("[/x] is damaged")
+    GridDisplay(console, [interrupted]).take_in(1, *receiver.recv())
+    assert console.file.getvalue() == f"{interrupted.config.name}: [/x] is damaged\n"  # type: ignore[attr-defined]

@@ -42,25 +42,27 @@ def damaged(content: bytes, chance: random.Random) -> bytes:
     return bytes(copy)
 
 
-def test_no_damaged_weights_are_loaded(whole: Run, tmp_path: Path) -> None:
+@pytest.mark.parametrize("copies", [COPIES, pytest.param(10 * COPIES, marks=pytest.mark.slow)])
+def test_no_damaged_weights_are_loaded(copies: int, whole: Run, tmp_path: Path) -> None:
     run, chance = copied(whole, tmp_path), random.Random(SEED)
     content, good, refused = run.weights.read_bytes(), whole.load_model().state_dict(), 0
-    for _ in range(COPIES):
+    for _ in range(copies):
         run.weights.write_bytes(damaged(content, chance))
         try:
             assert same(run.load_model().state_dict(), good)
         except PIEError as error:
             said(str(error), run.weights)
             refused += 1
-    assert refused > 0.9 * COPIES
+    assert refused > 0.9 * copies
 
 
-def test_no_damaged_checkpoint_is_loaded(interrupted: Run, tmp_path: Path) -> None:
+@pytest.mark.parametrize("copies", [COPIES, pytest.param(10 * COPIES, marks=pytest.mark.slow)])
+def test_no_damaged_checkpoint_is_loaded(copies: int, interrupted: Run, tmp_path: Path) -> None:
     run, chance = copied(interrupted, tmp_path), random.Random(SEED + 1)
     run.previous_checkpoint.unlink()
     content, state, refused = run.checkpoint.read_bytes(), state_of(run), 0
     tensors, metadata = load_tensors(run.checkpoint)
-    for _ in range(COPIES):
+    for _ in range(copies):
         run.checkpoint.write_bytes(damaged(content, chance))
         try:
             loaded = run.load_checkpoint(state.check, print)
@@ -70,14 +72,15 @@ def test_no_damaged_checkpoint_is_loaded(interrupted: Run, tmp_path: Path) -> No
         except PIEError as error:
             said(str(error), run.checkpoint)
             refused += 1
-    assert refused > 0.9 * COPIES
+    assert refused > 0.9 * copies
 
 
-def test_no_damaged_configuration_is_used(whole: Run, tmp_path: Path) -> None:
+@pytest.mark.parametrize("copies", [COPIES, pytest.param(10 * COPIES, marks=pytest.mark.slow)])
+def test_no_damaged_configuration_is_used(copies: int, whole: Run, tmp_path: Path) -> None:
     run, chance = copied(whole, tmp_path), random.Random(SEED + 2)
     path, refused = run.folder / "config.json", 0
     content, good = path.read_bytes(), whole.load_model().state_dict()
-    for _ in range(2 * COPIES):
+    for _ in range(2 * copies):
         path.write_bytes(damaged(content, chance))
         try:
             opened = Run.open(run.folder)
@@ -87,7 +90,7 @@ def test_no_damaged_configuration_is_used(whole: Run, tmp_path: Path) -> None:
         except PIEError as error:
             said(str(error), path)
             refused += 1
-    assert refused > 0.7 * COPIES
+    assert refused > 0.7 * 2 * copies
 
 
 JSON = st.recursive(
