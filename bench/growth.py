@@ -18,8 +18,8 @@ from bench.report import MIB, machine, table
 from bench.run import options_from, run_as_command
 from bench.subjects import OURS
 from bench.worker import Job, run
+from pie_cli.configuration import TrainingConfig
 from pie_cli.files import write_atomically, write_text
-from pie_cli.runs import TrainingConfig
 
 matplotlib.use("Agg")
 

@@ -95,6 +95,11 @@ def targets(found: Measurements) -> list[Target]:
     rows.append(
         Target("share of a step that making the batch takes", speed.data_share(found.steps).times(100), 2, 2, " %")
     )
+    rows.append(
+        Target(
+            "share of a training that its checkpoints take", speed.checkpoint_share(found.steps).times(100), 2, 2, " %"
+        )
+    )
     rows.append(Target("pie --help", found.start_up["pie --help"], 0.5, 0.25, " s"))
     return rows
 

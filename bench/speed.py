@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,8 +20,11 @@ from bench.measure import Spread, interleaved, seconds
 from bench.remote import Remote
 from bench.subjects import OURS, PEERS, SUBJECTS, TrainingStep
 from pie_cli import PIEConfig
-from pie_cli.runs import TrainingConfig
-from pie_cli.training import training_batch
+from pie_cli.configuration import TrainingConfig
+from pie_cli.launch import run_config
+from pie_cli.models import build_model
+from pie_cli.runs import Run
+from pie_cli.training import CHECKPOINT_STEPS, TrainingState, training_batch
 
 BATCH = TrainingConfig().batch_size
 STEPS = 10  # calls in a row, of which a repeat is the mean
@@ -27,6 +32,8 @@ SAMPLES, CHUNK = 10_000, 1_000  # images drawn, and at a time
 READ = 2_000  # images encoded, and given a density
 IMAGES = 10_000  # of the training set that batches are taken from
 GRADIENTS, DATA = "pie, loss and gradients alone", "a batch's images"  # names of parts of our step
+CHECKPOINT = "a checkpoint"
+EPOCH_STEPS = 390  # of MNIST: 50,000 training images
 FLOORS = {
     "products, float32": (torch.float32, False),
     "products and ReLU, float32": (torch.float32, True),
@@ -55,7 +62,7 @@ class Steps:
 def training_steps(repeats: int, device: torch.device, threads: int | None) -> Steps:
     """Measure steps of `BATCH` images of random noise: what is computed does not depend on the images."""
     cases: dict[str, tuple[Any, ...]] = {name: (_step, name, device) for name in SUBJECTS}
-    cases |= {GRADIENTS: (_gradients, OURS, device), DATA: (_batch_loader, device)}
+    cases |= {GRADIENTS: (_gradients, OURS, device), DATA: (_batch_loader, device), CHECKPOINT: (_checkpoint, device)}
     cases |= {name: (Floor, PIEConfig(), BATCH, device, *arguments) for name, arguments in FLOORS.items()}
     with _remotes(cases, device, threads) as remotes:
         first = {name: remotes[name].answer() for name in cases}
@@ -113,6 +120,22 @@ def _batch_loader(device: torch.device) -> Callable[[], Tensor]:
     return load
 
 
+def _checkpoint(device: torch.device) -> Callable[[], None]:
+    """Return what writes the checkpoint of a default training that has made a step."""
+    config = run_config("pie", PIEConfig().latent_dim, {}, {})
+    state = TrainingState(build_model(config.model), config.training, EPOCH_STEPS, device)
+    loss = state.model.loss(torch.rand(2, *PIEConfig().image_shape, device=device))["loss"]
+    loss.backward()
+    state.optimizer.step()
+    folder = tempfile.TemporaryDirectory()
+    run = Run(Path(folder.name), config)
+
+    def save(_kept: object = folder) -> None:  # the folder goes with the function
+        state.save(run)
+
+    return save
+
+
 def throughput(repeats: int, device: torch.device, threads: int | None) -> dict[str, dict[str, Spread]]:
     """Return the seconds for `CHUNK` images by task and subject."""
     counts = {"sample": SAMPLES, "encode": READ, "log_prob": READ}
@@ -150,6 +173,12 @@ def start_up(repeats: int) -> dict[str, Spread]:
     cpu = torch.device("cpu")
     timers = {name: partial(seconds, partial(start, arguments), device=cpu) for name, arguments in IMPORTS.items()}
     return interleaved(timers, repeats, 1, 1)
+
+
+def checkpoint_share(steps: Steps) -> Spread:
+    """Return the share of a training's time that its checkpoints take."""
+    each = 1 / CHECKPOINT_STEPS + 1 / EPOCH_STEPS  # checkpoints a step
+    return steps.times[CHECKPOINT].over(steps.times[OURS]).times(each)
 
 
 def data_share(steps: Steps) -> Spread:

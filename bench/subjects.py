@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.optim import Adam
 
 from pie_cli import PIE, PIEConfig
+from pie_cli.configuration import TrainingConfig
 from pie_cli.errors import PIEError
-from pie_cli.runs import TrainingConfig
 from pie_cli.training import clip_gradients
 
 

@@ -115,6 +115,7 @@ def train(
         return
     run = launch.open_for_training(config, results_dir, resume, overwrite)
     if run.finished and not overwrite:
+        launch.complete(run)
         out.print(f"{run.folder} is complete; nothing to do")
         return
     log = launch.tensorboard_log(run) if tensorboard else None

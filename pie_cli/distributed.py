@@ -27,10 +27,10 @@ from lightning_fabric.plugins.environments import (
 )
 from torch import Tensor
 
+from pie_cli.configuration import RunConfig, TrainingConfig
 from pie_cli.devices import Execution, can_compile, check_devices, check_precision, is_main_process
 from pie_cli.errors import Interrupted, PIEError, UsageError
 from pie_cli.pie import PIEConfig
-from pie_cli.runs import RunConfig, TrainingConfig
 
 LOST = "a training process died (out of memory?), so all have stopped; go on with the same command and --resume"
 GRACE_SECONDS = 10.0  # for the main thread to notice by itself that another rank died, and again for it to end

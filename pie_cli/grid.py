@@ -27,6 +27,7 @@ from torch import Tensor
 
 from pie_cli.allocator import keep_freed_memory
 from pie_cli.classifier import Classifier, load_or_train_classifier
+from pie_cli.configuration import RunConfig
 from pie_cli.data import Dataset, load_dataset
 from pie_cli.devices import Execution
 from pie_cli.errors import Interrupted, PIEError, in_users_terms
@@ -36,7 +37,7 @@ from pie_cli.interrupts import raise_on_signals
 from pie_cli.launch import train_run
 from pie_cli.locks import Held
 from pie_cli.progress import Display
-from pie_cli.runs import Run, RunConfig
+from pie_cli.runs import Run
 
 POLL_SECONDS = 1.0  # between two looks at runs that other processes hold
 REPORT_SECONDS = 1.0  # between a worker's messages

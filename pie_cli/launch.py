@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from pie_cli import figures
+from pie_cli.configuration import RunConfig, TrainingConfig, in_epochs
 from pie_cli.data import Dataset
 from pie_cli.devices import Execution, is_main_process
 from pie_cli.distributed import ending_together
@@ -23,7 +24,7 @@ from pie_cli.models import CONFIGS, model_name
 from pie_cli.paper import ANNEAL, IMAGE_SHAPE, LEARNING_RATES
 from pie_cli.pie import PIEConfig
 from pie_cli.progress import Display
-from pie_cli.runs import Run, RunConfig, TrainingConfig, in_epochs
+from pie_cli.runs import Run
 from pie_cli.training import batches_per_epoch, train
 
 if TYPE_CHECKING:
@@ -194,13 +195,23 @@ def train_run(run: Run, dataset: Dataset, execution: Execution, display: Display
     with run.lock() if is_main_process() else nullcontext():
         if not overwrite:
             check_configuration(run)  # of whatever another process has made of it by now
-            if run.finished:
-                return
-        with ending_together():
-            train(run, dataset, execution, display, overwrite)
+        if overwrite or not run.finished:
+            if is_main_process():
+                run.remove_litter()
+            with ending_together():
+                train(run, dataset, execution, display, overwrite)
         if is_main_process():
-            history = pd.read_csv(run.folder / "metrics.csv")
-            figures.save(figures.learning_curve(history, run.config.label), run.folder / "learning_curve")
+            complete(run)
+
+
+def complete(run: Run) -> None:
+    """Do what comes after the weights of a finished run, where a process was killed before it: tidy up, draw."""
+    run.remove_checkpoints()
+    run.remove_litter()
+    stem = run.folder / "learning_curve"
+    if not all(stem.with_suffix(suffix).exists() for suffix in (".pdf", ".png")):
+        history = pd.read_csv(run.folder / "metrics.csv")
+        figures.save(figures.learning_curve(history, run.config.label), stem)
 
 
 def tensorboard_log(run: Run) -> Callable[[], SummaryWriter] | None:

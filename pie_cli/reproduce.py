@@ -14,6 +14,7 @@ import torch
 from pie_cli import figures, table1
 from pie_cli.autoencoder import Autoencoder
 from pie_cli.claims import Judgement, Verdict, judge
+from pie_cli.configuration import RunConfig, in_epochs
 from pie_cli.errors import PIEError, UsageError
 from pie_cli.evaluation import Evaluation, inverse_error
 from pie_cli.experiments import pair_rows, sheet
@@ -35,7 +36,7 @@ from pie_cli.paper import (
 )
 from pie_cli.pie import PIE
 from pie_cli.report import results_page
-from pie_cli.runs import Run, RunConfig, in_epochs
+from pie_cli.runs import Run
 from pie_cli.suite import Suite, by_family, family, means, summary
 from pie_cli.tables import print_table, write_table
 

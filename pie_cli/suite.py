@@ -13,6 +13,7 @@ import pandas as pd
 from rich.console import Console
 
 from pie_cli.classifier import Classifier, load_or_train_classifier
+from pie_cli.configuration import RunConfig, in_epochs
 from pie_cli.data import Dataset, load_dataset
 from pie_cli.devices import find_accelerator
 from pie_cli.errors import PIEError
@@ -21,7 +22,7 @@ from pie_cli.grid import Place, default_jobs, train_and_evaluate
 from pie_cli.launch import check_configuration, run_config, train_command
 from pie_cli.paper import DEFAULT_EPOCHS, PROFILE_EPOCHS
 from pie_cli.provenance import command_line, git_commit, package_version
-from pie_cli.runs import Run, RunConfig, in_epochs
+from pie_cli.runs import Run
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from torch.optim import Adam
 from torch.optim.lr_scheduler import OneCycleLR
 
 from pie_cli.autoencoder import Autoencoder
+from pie_cli.configuration import RunConfig, TrainingConfig
 from pie_cli.data import Dataset, ImageSet
 from pie_cli.devices import Execution
 from pie_cli.distributed import agreed_signal, mean_over_ranks, start_processes
@@ -28,7 +29,7 @@ from pie_cli.models import build_model
 from pie_cli.pie import PIE, PIEConfig
 from pie_cli.progress import Display
 from pie_cli.provenance import provenance
-from pie_cli.runs import Run, RunConfig, TrainingConfig
+from pie_cli.runs import Run
 from pie_cli.tensorfiles import check_tensors
 
 CHECKPOINT_STEPS = 200  # steps between checkpoints; one is also written at each epoch's end and on a signal

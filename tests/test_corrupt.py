@@ -13,12 +13,13 @@ import numpy as np
 import pytest
 
 from pie_cli import classifier, evaluation
+from pie_cli.configuration import RunConfig
 from pie_cli.data import Dataset, load_dataset
 from pie_cli.errors import PIEError
 from pie_cli.evaluation import Evaluation
 from pie_cli.models import build_model
 from pie_cli.pie import PIEConfig
-from pie_cli.runs import Run, RunConfig
+from pie_cli.runs import Run
 from pie_cli.tensorfiles import load_tensors, save_tensors
 from tests.conftest import call
 from tests.damage import ANY_FILE, TENSOR_FILE, copied, directory, flip, pickled, said

@@ -15,12 +15,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from pie_cli.configuration import RunConfig
 from pie_cli.data import load_dataset
 from pie_cli.devices import Execution
 from pie_cli.distributed import plan_execution
 from pie_cli.errors import Interrupted, UsageError
 from pie_cli.launch import open_for_training, run_config
-from pie_cli.runs import Run, RunConfig
+from pie_cli.runs import Run
 from pie_cli.tensorfiles import load_tensors
 from pie_cli.training import train
 from tests.conftest import call

@@ -14,12 +14,13 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
+from pie_cli.configuration import RunConfig
 from pie_cli.data import Dataset, load_dataset
 from pie_cli.devices import Execution
 from pie_cli.errors import Interrupted, PIEError
 from pie_cli.launch import run_config
 from pie_cli.progress import TrainingDisplay
-from pie_cli.runs import Run, RunConfig, load_model
+from pie_cli.runs import Run, load_model
 from pie_cli.tensorfiles import load_tensors
 from pie_cli.training import annealing, train, training_batch, validate
 

