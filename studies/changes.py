@@ -1,4 +1,4 @@
-"""Variants that are no option of the program: `python -m studies.changes NAME,… train …` is `pie train …` with them.
+"""Variants that are no option of the program: each function changes it, for the process that calls it.
 
 A variant that lost is kept here, so that its row can be measured again, and nowhere else.
 """
@@ -8,7 +8,6 @@ from __future__ import annotations
 import copy
 import dataclasses
 import math
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -18,7 +17,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from pie_cli import cli, pie, training
+from pie_cli import pie, training
 from pie_cli.autoencoder import Autoencoder
 from pie_cli.runs import Run
 
@@ -178,15 +177,3 @@ CHANGES = {
         *(spectral_norm, only_linear_scale, only_convolutions_scale, isometry),
     )
 }
-
-
-def main() -> None:
-    """Apply the changes named in the first argument, then be `pie` with the others."""
-    names = sys.argv.pop(1)
-    for name in filter(None, names.split(",")):
-        CHANGES[name]()
-    cli.main()
-
-
-if __name__ == "__main__":
-    main()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
+import json
 import os
 import re
 import shlex
@@ -16,26 +16,21 @@ from pathlib import Path
 
 import pandas as pd
 
-from pie_cli.autoencoder import Autoencoder
 from pie_cli.classifier import load_or_train_classifier
-from pie_cli.data import Dataset, load_dataset
-from pie_cli.evaluation import evaluate
+from pie_cli.data import load_dataset
 from pie_cli.files import write_text
-from pie_cli.inference import clean, decode_kept
-from pie_cli.metrics import reconstruction_mse
-from pie_cli.pie import PIE
 from pie_cli.provenance import git_commit
-from pie_cli.runs import Run
 from pie_cli.tables import markdown
+from studies.variant import ROW
 
 RUNS = Path("results/studies")
 TABLES = Path(__file__).parent / "results"
+LEVELS = {f"mse_{numbers}": f"MSE, {numbers} numbers kept" for numbers in (64, 196, 392)}
 COLUMNS = {
     "parameters": "parameters",
-    "seconds": "training, s",
     "mse_by_epoch": "MSE by epoch",
     "mse": "MSE",
-    **{f"mse_{numbers}": f"MSE, {numbers} numbers kept" for numbers in (64, 196, 392)},
+    **LEVELS,
     "bits_per_dim": "bits/dim",
     "knn_accuracy": "5-NN of z",
     "umap_silhouette": "silhouette",
@@ -45,6 +40,7 @@ COLUMNS = {
     "mixture_frechet_distance": "FD, fitted mixture",
     "sharpness": "sharpness",
     "samples_not_finite": "not finite",
+    "remark": "remark",
 }
 
 
@@ -75,37 +71,32 @@ class Study:
         return options if "--epochs" in options else f"{options} --epochs {self.epochs}".strip()
 
     def command(self, variant: str) -> list[str]:
-        """Return the command that trains a variant, or goes on with it."""
+        """Return the command that trains and measures a variant, or goes on with it."""
         words = shlex.split(self.options(variant))
         changes = [word[1:] for word in words if word.startswith("+")]
         options = [word for word in words if not word.startswith("+")]
         options += ["--precision", "bf16-mixed"]  # the same ranking sooner
-        start = [sys.executable, "-m", "studies.changes", ",".join(changes)]
-        return [*start, "train", "--resume", "--results-dir", str(self.folder(variant)), *options]
+        return [sys.executable, "-m", "studies.variant", str(self.folder(variant)), ",".join(changes), *options]
 
     def folder(self, variant: str) -> Path:
         """Return the results folder of a variant: named by its options, so that studies share what they share."""
         return RUNS / re.sub(r"[^\w.+]+", "_", self.options(variant)).strip("_")
 
-    def measure(self, variant: str, dataset: Dataset) -> dict[str, object]:
-        """Train a variant and return its row of the table."""
+    def measure(self, variant: str) -> dict[str, object]:
+        """Train and measure a variant where that is not done; return its row of the table.
+
+        A training that fails is a result too: its row has the last line that it said.
+        """
         folder = self.folder(variant)
-        folder.mkdir(parents=True, exist_ok=True)
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-        with open(folder / "log.txt", "w", encoding="utf-8") as log:
-            subprocess.run(self.command(variant), env=environment, stdout=log, stderr=log, check=True)
-        (run_folder,) = folder.glob("*-d10-*")
-        run = Run.open(run_folder)
-        classifier = load_or_train_classifier(RUNS, dataset.train, dataset.name)
-        judged = dataclasses.replace(dataset, test=dataset.validation)  # the test images decide nothing
-        numbers = evaluate(run, judged, classifier, "cpu").numbers
-        if self.levels:
-            numbers |= _mse_by_level(run.load_model(), judged)
-        history = pd.read_csv(run_folder / "metrics.csv")
-        row: dict[str, object] = {"variant": variant, "options": self.variants[variant], **numbers}
-        row["seconds"] = history["seconds"].iloc[-1]
-        row["mse_by_epoch"] = " ".join(f"{mse:.4f}"[1:] for mse in history["val_mse"])
-        return row
+        row: dict[str, object] = {"variant": variant, "options": self.variants[variant]}
+        if not (folder / ROW).exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            with open(folder / "log.txt", "w", encoding="utf-8") as log:
+                environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+                done = subprocess.run(self.command(variant), env=environment, stdout=log, stderr=log, check=False)
+            if done.returncode:
+                return row | {"remark": (folder / "log.txt").read_text(encoding="utf-8").splitlines()[-1]}
+        return row | json.loads((folder / ROW).read_text(encoding="utf-8"))
 
     def run(self) -> None:
         """Parse the command line; train all variants, or those named; write the table of all that are finished."""
@@ -116,23 +107,14 @@ class Study:
         dataset = load_dataset("mnist")
         load_or_train_classifier(RUNS, dataset.train, dataset.name)
         with ThreadPoolExecutor(arguments.jobs) as pool:
-            rows = list(pool.map(lambda name: self.measure(name, dataset), arguments.variants or self.variants))
+            rows = list(pool.map(self.measure, arguments.variants or self.variants))
         self.write(pd.DataFrame(rows))
 
     def write(self, rows: pd.DataFrame) -> None:
         """Write the table as CSV, whole, and as Markdown, rounded."""
         TABLES.mkdir(exist_ok=True)
         write_text(TABLES / f"{self.name}.csv", rows.to_csv(index=False, lineterminator="\n"))
-        shown = rows[["variant", *(column for column in COLUMNS if column in rows)]].rename(columns=COLUMNS)
+        columns = [column for column in COLUMNS if column in rows and (self.levels or column not in LEVELS)]
+        shown = rows[["variant", *columns]].rename(columns=COLUMNS)
         note = f"`python -m studies.{self.name}`, seed 0, validation images, commit {git_commit()}"
         write_text(TABLES / f"{self.name}.md", f"{markdown(shown)}\n\n{note}\n")
-
-
-def _mse_by_level(model: Autoencoder, dataset: Dataset) -> dict[str, float]:
-    """Return the MSE of decoding with 64, 196 and 392 numbers kept: where the loss arises."""
-    assert isinstance(model, PIE)
-    images, found = clean(dataset.test), {}
-    for keep in range(1, len(model.residual_sizes)):
-        kept = model.latent_dim + sum(model.residual_sizes[-keep:])
-        found[f"mse_{kept}"] = reconstruction_mse(images, decode_kept(model, images, keep))
-    return found
