@@ -119,7 +119,9 @@ def evaluate(run: Run, dataset: Dataset, classifier: Classifier, device: str) ->
             numbers |= _likelihood(model, dataset) | {"inverse_error": inverse_error(model, dataset)}
         numbers |= _fitted_priors(model, known, real, classifier)
         sampled, audit, sharpness, strip = _samples(model, real, classifier)
-        kept = Evaluation(numbers | sampled, audit, sharpness.numpy(), strip.numpy(), plane.numpy())
+        # Only what is finite can be kept, so only that is returned, now and later.
+        finite = {name: value if math.isfinite(value) else math.nan for name, value in (numbers | sampled).items()}
+        kept = Evaluation(finite, audit, sharpness.numpy(), strip.numpy(), plane.numpy())
         _keep(path, key, kept)
     return kept
 
@@ -139,7 +141,7 @@ def _keep(path: Path, key: str, evaluation: Evaluation) -> None:
     arrays = {name: getattr(evaluation, name) for name in ARRAYS}
     npz = figures.save_data(path.with_suffix(""), **arrays)
     # JSON knows no NaN.
-    numbers = {name: value if math.isfinite(value) else None for name, value in evaluation.numbers.items()}
+    numbers = {name: None if math.isnan(value) else value for name, value in evaluation.numbers.items()}
     stored = {"key": key, "numbers": numbers, "audit": evaluation.audit, "arrays": _sha256(npz.read_bytes())}
     write_json(path, stored | {"sha256": _sha256(json.dumps(stored).encode())})
 
@@ -149,10 +151,8 @@ def _kept(path: Path, key: str) -> Evaluation | None:
     try:
         stored = read_json(path)
         sha256, content = stored.pop("sha256"), read_bytes(path.with_suffix(".npz"), LARGEST_ARRAYS)
-        if stored["key"] != key or (_sha256(json.dumps(stored).encode()), _sha256(content)) != (
-            sha256,
-            stored["arrays"],
-        ):
+        hashes = _sha256(json.dumps(stored).encode()), _sha256(content)
+        if stored["key"] != key or hashes != (sha256, stored["arrays"]):
             return None
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
             if sum(member.file_size for member in arrays.zip.infolist()) > LARGEST_ARRAYS:

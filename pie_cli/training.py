@@ -87,6 +87,8 @@ class TrainingState:
 
     def check(self, tensors: dict[str, Tensor], metadata: dict[str, Any]) -> None:
         """Raise ValueError unless these are what `save` writes in this training, on this kind of device."""
+        if "noise" in tensors and tensors["noise"].shape != self.noise.get_state().shape:
+            raise ValueError("it was written on another kind of device, where it goes on")
         adam = {
             i: {"step": torch.zeros(()), "exp_avg": p, "exp_avg_sq": p} for i, p in enumerate(self.model.parameters())
         }
@@ -96,9 +98,15 @@ class TrainingState:
             raise ValueError("its step is none of this training's")
         if not (isinstance(seconds, float) and 0 <= seconds < math.inf):
             raise ValueError("its time is no number of seconds")
-        numbers = [list(row.values()) if isinstance(row, dict) else [row] for row in history or []]
-        if not (isinstance(history, list) and all(type(number) in (int, float) for row in numbers for number in row)):
-            raise ValueError("its history has no rows of numbers")
+        if not (isinstance(history, list) and all(isinstance(row, dict) for row in history)):
+            raise ValueError("its history has no rows")
+        if not all(type(number) in (int, float) for row in history for number in row.values()):
+            raise ValueError("its history has something else than numbers")
+        try:
+            for name, device in (("noise", self.noise.device), ("rng.cpu", torch.device("cpu"))):
+                torch.Generator(device).set_state(tensors[name])
+        except RuntimeError as error:
+            raise ValueError("the state of a random generator is none") from error
 
     def restore(self, tensors: dict[str, Tensor], metadata: dict[str, Any]) -> None:
         """Become what `save` wrote, given what `check` has found to be that."""

@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+import torch
 from rich.console import Console
 
 from pie_cli.data import Dataset
@@ -105,7 +106,7 @@ def test_a_checkpoint_of_another_configuration_is_an_error(interrupted: Run, tmp
         run.load_checkpoint(state_of(run).check, print)
 
 
-HISTORIES: list[Any] = [{}, [1, "x"], [{"epoch": []}], None]
+HISTORIES: list[Any] = [{}, [1], [{"epoch": []}], [{"epoch": "1"}], None]
 
 
 @pytest.mark.parametrize(
@@ -125,6 +126,27 @@ def test_a_checkpoint_that_says_nonsense_is_bad(values: dict[str, Any], interrup
     assert loaded is not None
     assert loaded[1]["step"] == 7
     assert len(lines) == 1
+
+
+@pytest.mark.parametrize("name", ["noise", "rng.cpu"])
+def test_a_state_that_no_random_generator_has_is_bad(name: str, interrupted: Run, tmp_path: Path) -> None:
+    run = copied(interrupted, tmp_path)
+    tensors, metadata = load_tensors(run.checkpoint)
+    save_tensors(run.checkpoint, {**tensors, name: torch.full_like(tensors[name], 255)}, metadata)
+    loaded = run.load_checkpoint(state_of(run).check, lambda line: None)
+    assert loaded is not None
+    assert loaded[1]["step"] == 7
+
+
+def test_checkpoints_of_another_kind_of_device_say_so_and_stay(interrupted: Run, tmp_path: Path) -> None:
+    run = copied(interrupted, tmp_path)
+    for path in (run.checkpoint, run.previous_checkpoint):
+        tensors, metadata = load_tensors(path)
+        save_tensors(path, {**tensors, "noise": torch.zeros(16, dtype=torch.uint8)}, metadata)
+    before = run.checkpoint.read_bytes()
+    with pytest.raises(PIEError, match="another kind of device"):
+        run.load_checkpoint(state_of(run).check, print)
+    assert run.checkpoint.read_bytes() == before
 
 
 def test_at_every_moment_one_checkpoint_is_whole(
