@@ -208,10 +208,9 @@ def complete(run: Run) -> None:
     """Do what comes after the weights of a finished run, where a process was killed before it: tidy up, draw."""
     run.remove_checkpoints()
     run.remove_litter()
-    stem = run.folder / "learning_curve"
-    if not all(stem.with_suffix(suffix).exists() for suffix in (".pdf", ".png")):
-        history = pd.read_csv(run.folder / "metrics.csv")
-        figures.save(figures.learning_curve(history, run.config.label), stem)
+    stem, metrics = run.folder / "learning_curve", run.folder / "metrics.csv"
+    if metrics.exists() and not all(stem.with_suffix(suffix).exists() for suffix in (".pdf", ".png")):
+        figures.save(figures.learning_curve(pd.read_csv(metrics), run.config.label), stem)
 
 
 def tensorboard_log(run: Run) -> Callable[[], SummaryWriter] | None:

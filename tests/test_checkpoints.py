@@ -99,6 +99,7 @@ def test_a_checkpoint_of_another_configuration_is_an_error(interrupted: Run, tmp
     """Not fallen back from: the folder or the file was moved, and nothing of it is damaged."""
     run = copied(interrupted, tmp_path)
     other = small_run(tmp_path / "other", seed=1)
+    other.create()
     tensors, metadata = load_tensors(run.checkpoint)
     other.save_checkpoint(tensors, {**metadata, "config": other.config.to_dict()})
     shutil.copy(other.checkpoint, run.checkpoint)

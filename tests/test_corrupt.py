@@ -52,6 +52,7 @@ def test_weights_of_another_run_or_model(
     """Another seed's, another width's, a VAE's, and a checkpoint under the weights' name."""
     for index, other in enumerate((small_run(tmp_path / "1", seed=1), small_run(tmp_path / "2", "vae"))):
         run = copied(whole, tmp_path / f"copy{index}")
+        other.create()
         other.save_weights(build_model(other.config.model))
         shutil.copy(other.weights, run.weights)
         code, _, errors = call(f"sample {run.folder} --count 1", capsys, monkeypatch)

