@@ -332,7 +332,7 @@ def _run(
         given = {name: value for name, value in choice.items() if options.given(context, name)}
         return launch.finished_run(folder, given), accelerator
     config = launch.run_config(model, latent_dim, {"seed": seed, "dataset": dataset}, {"eps2": eps2})
-    return launch.find_run(config, results_dir), accelerator
+    return launch.find_run(config, results_dir, out.print), accelerator
 
 
 def _dataset(run: Run, data_dir: Path | None, offline: bool) -> Dataset:

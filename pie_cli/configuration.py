@@ -87,13 +87,17 @@ class RunConfig:
 
     @property
     def name(self) -> str:
-        """The run folder's name: model, data set if it is not MNIST, d, ε₀² and seed."""
+        """The run folder's name: model, data set if it is not MNIST, d, ε₀², what is outside the paper, and seed."""
         parts = [model_name(self.model)]
         if self.training.dataset != "mnist":
             parts.append(self.training.dataset)
         parts.append(f"d{self.model.latent_dim}")
         if isinstance(self.model, PIEConfig):
             parts.append(f"eps{self.model.eps2:g}")
+            if self.model.learn_eps2:
+                parts.append("learned")
+            if self.model.reconstruction:
+                parts.append(f"rec{self.model.reconstruction:g}")
         parts.append(f"seed{self.training.seed}")
         return "-".join(parts)
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:  # torch is imported where it is used: the command line needs 
 DATASETS = ("mnist", "digits")
 
 MNIST_VALIDATION = 5_000  # the last of the 60,000 training images
-QUICK_IMAGES = 2_500  # test images that quick runs are evaluated on
+QUICK_IMAGES = 1_000  # test images that quick runs are evaluated on
 DIGITS_TRAIN, DIGITS_VALIDATION = 1_297, 200  # of 1,797; the other 300 are the test set
 
 

@@ -30,7 +30,7 @@ from pie_cli.runs import Run
 from pie_cli.tensorfiles import LARGEST_FILE, UnusableFile
 
 FORMAT = 3  # of evaluation.json; older ones are measured again
-PATHS = 500  # interpolations between two test images of different digits
+PATHS = 250  # interpolations between two test images of different digits
 PATH_POINTS = 8  # decoded points inside each
 STRIP = 12  # samples kept for the strips of Table 1
 AUDIT_BATCH = 100  # images of which the batch minimum is taken

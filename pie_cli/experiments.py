@@ -195,7 +195,7 @@ def draw_umap(run: Run, dataset: Dataset, device: str, seed: int) -> Drawing:
 
 def _save(figure: Figure, run: Run, name: str, data: dict[str, Tensor]) -> list[Path]:
     """Write a figure of the run and the tensors behind it; return the paths."""
-    run.figures.mkdir(exist_ok=True)
+    run.figures.mkdir(exist_ok=True, parents=run.figures_folder is not None)
     stem = run.figures / name
     arrays = {key: tensor.numpy() for key, tensor in data.items()}
     return [*figures.save(figure, stem), figures.save_data(stem, **arrays)]

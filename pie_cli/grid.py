@@ -13,7 +13,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from multiprocessing.connection import Connection, wait
@@ -72,10 +72,13 @@ def default_jobs(accelerator: str) -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def train_and_evaluate(configs: Sequence[RunConfig], place: Place, console: Console) -> None:
+def train_and_evaluate(
+    configs: Sequence[RunConfig], place: Place, console: Console, meanwhile: Callable[[], object] = lambda: None
+) -> None:
     """Have every run trained and evaluated, `place.jobs` at a time; finished ones are kept, interrupted ones go on.
 
     Other processes may do the same in the same folder: they share the work, and all return when all of it is done.
+    `meanwhile` is called here once the workers have started: what would otherwise leave them idle.
 
     Raises:
         PIEError: the first of a worker's, after the others have saved their checkpoints; or if all workers have died.
@@ -94,6 +97,7 @@ def train_and_evaluate(configs: Sequence[RunConfig], place: Place, console: Cons
                 worker.start()
                 end.close()
                 workers[messages] = worker
+            meanwhile()
             _follow(workers, display)
         except Interrupted as error:
             message = "stopped; all that is trained is kept: the same command goes on"
@@ -144,7 +148,7 @@ def _work(runs: Sequence[Run], place: Place, end: Connection) -> None:
 
     @cache
     def data(name: str) -> tuple[Dataset, Classifier]:
-        # The caller has fetched the data and trained the classifier.
+        # The caller has fetched the data; if it is still training the classifier, this waits.
         dataset = load_dataset(name, place.data_dir, offline=True, report=lambda line: None)
         return dataset, load_or_train_classifier(place.results_dir, dataset.train, name)
 

@@ -7,7 +7,7 @@ import math
 import shlex
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +29,9 @@ from pie_cli.training import batches_per_epoch, train
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
+
+_INSTALLED, _CHECKOUT = Path(__file__).parent / "showcase", Path(__file__).parent.parent / "results" / "showcase"
+SHOWCASE = _INSTALLED if _INSTALLED.exists() else _CHECKOUT  # the trained run that comes with the program
 
 
 def run_config(model: str, latent_dim: int, training: dict[str, Any], pie: dict[str, Any]) -> RunConfig:
@@ -132,16 +135,24 @@ def check_configuration(run: Run) -> None:
         )
 
 
-def find_run(config: RunConfig, results_dir: Path) -> Run:
-    """Return the finished run of this name.
+def find_run(config: RunConfig, results_dir: Path, report: Callable[[str], None]) -> Run:
+    """Return the finished run of this name; where there is none, the one that comes with the program, if it is that.
+
+    Arguments:
+        config: of the run; its name decides.
+        results_dir: folder of the runs.
+        report: is told where the run comes with the program.
 
     Raises:
         PIEError: if there is none; the message names the command that trains it.
     """
     run = Run(results_dir / config.name, config)
-    if not run.exists:
-        raise PIEError(f"there is no run {run.folder}; train it with: {train_command(config, results_dir)}")
-    return finished_run(run.folder)
+    if run.exists:
+        return finished_run(run.folder)
+    if (SHOWCASE / "config.json").exists() and (shown := Run.open(SHOWCASE)).config.name == config.name:
+        report(f"there is no run {run.folder} yet; this is the trained one that comes with the program: {SHOWCASE}")
+        return replace(shown, figures_folder=results_dir / "showcase" / "figures")
+    raise PIEError(f"there is no run {run.folder}; train it with: {train_command(config, results_dir)}")
 
 
 def finished_run(folder: Path, given: Mapping[str, object] | None = None) -> Run:

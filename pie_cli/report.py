@@ -31,6 +31,11 @@ FIGURES = {
     ),
 }
 
+GOALS_NOTE = (
+    "What this implementation set itself beyond the paper's claims. Test images; z-only decoding; the paper's loss, "
+    "but for the last row. Fréchet distances are those of a small classifier's features."
+)
+
 
 def results_page(
     judgements: Sequence[Judgement],
@@ -43,7 +48,7 @@ def results_page(
 
     Arguments:
         judgements: as `claims.judge` returns them.
-        tables: "table1", its "audit", and the "evaluation" of all runs.
+        tables: "table1", its "audit", and the "evaluation" of all runs; of full ones the "goals" too.
         certificate: of the inverse, as `reproduce.certify` returns it.
         facts: where the numbers come from: command, seeds, commit, machine, time; shown as they are, without markup.
         quick: whether the runs were shorter than full ones, which the page then says first.
@@ -57,6 +62,8 @@ def results_page(
         ]
     parts += [f"- {name}: {markdown_text(value)}" for name, value in facts.items()]
     parts += ["", "## Verdicts", "", *_verdicts(judgements)]
+    if "goals" in tables:
+        parts += ["", "## Goals", "", GOALS_NOTE, "", markdown(tables["goals"])]
     for name, (title, stated) in FIGURES.items():
         parts += ["", f"## {title}", "", stated, "", f"![{title}]({name}.png)", ""]
     parts += [markdown(tables["table1"], 3), "", table1.NOTE, ""]

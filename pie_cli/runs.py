@@ -41,6 +41,7 @@ class Run:
 
     folder: Path
     config: RunConfig
+    figures_folder: Path | None = None  # where figures go, if not into the run's own folder
 
     @classmethod
     def open(cls, folder: Path) -> Run:
@@ -91,7 +92,7 @@ class Run:
 
     @property
     def figures(self) -> Path:
-        return self.folder / "figures"
+        return self.figures_folder or self.folder / "figures"
 
     @property
     def exists(self) -> bool:
@@ -128,9 +129,16 @@ class Run:
         for path in (*self.files, *self.folder.glob("evaluation.*"), *self.figures.glob("*")):
             path.unlink(missing_ok=True)
 
-    def save_weights(self, model: Autoencoder) -> None:
-        """Write weights.safetensors, the configuration inside it."""
-        save_tensors(self.weights, model.state_dict(), self.config.to_dict())
+    def save_weights(self, model: Autoencoder, half: bool = False) -> None:
+        """Write weights.safetensors, the configuration inside it; with `half`, its parameters in float16, and said so.
+
+        Buffers stay as they are: a rotation's constant must be orthogonal to float32's precision.
+        """
+        tensors, metadata = model.state_dict(), self.config.to_dict()
+        if half:
+            tensors |= {name: parameter.half() for name, parameter in model.named_parameters()}
+            metadata |= {"parameters": "float16"}
+        save_tensors(self.weights, tensors, metadata)
 
     def load_model(self, device: torch.device | str = "cpu") -> Autoencoder:
         """Return the trained model in eval mode.
@@ -141,6 +149,8 @@ class Run:
         if not self.finished:
             raise PIEError(f"{self.folder} has no weights yet: its training has not finished; go on with --resume")
         tensors, metadata = load_tensors(self.weights)
+        if metadata.pop("parameters", None) == "float16":
+            tensors = {name: t.float() if t.dtype == torch.float16 else t for name, t in tensors.items()}
         if not self.config.matches(metadata):
             other = f"another configuration than {self.folder / 'config.json'}"
             raise PIEError(f"{self.weights} belongs to {other}; put back what was changed, or train with --overwrite")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -79,13 +79,19 @@ class Suite:
         """Whether the trainings are shorter than full ones."""
         return self.epochs < DEFAULT_EPOCHS
 
-    def config(self, model: str, latent_dim: int, seed: int, eps2: float | None = None) -> RunConfig:
-        """Return the configuration of one of the paper's runs in this profile."""
+    def config(
+        self, model: str, latent_dim: int, seed: int, eps2: float | None = None, reconstruction: float | None = None
+    ) -> RunConfig:
+        """Return the configuration of a run in this profile."""
         training = {"dataset": self.dataset_name, "seed": seed, "epochs": self.epochs}
-        return run_config(model, latent_dim, training, {"eps2": eps2})
+        return run_config(model, latent_dim, training, {"eps2": eps2, "reconstruction": reconstruction})
 
-    def evaluations(self, configs: Sequence[RunConfig], train: bool = True) -> dict[str, Evaluation]:
+    def evaluations(
+        self, configs: Sequence[RunConfig], train: bool = True, meanwhile: Callable[[], object] = lambda: None
+    ) -> dict[str, Evaluation]:
         """Return the evaluation of each run by name; what is not trained yet is trained first, and announced.
+
+        `meanwhile` is called while other processes train; not at all where nothing is to be done.
 
         Raises:
             PIEError: with `train` False, if a run is missing; the message names the commands that train it.
@@ -104,8 +110,8 @@ class Suite:
                 f"{self.place.jobs} at a time, into {self.place.results_dir}: {names}"
             )
         if not all(run.evaluated for run in runs.values()):
-            _ = self.classifier  # made here once, not by every worker
-            train_and_evaluate(configs, self.place, self.console)
+            _ = self.dataset  # fetched before the workers, who open no connection, look for it
+            train_and_evaluate(configs, self.place, self.console, lambda: (self.classifier, meanwhile()))
         return {name: self.evaluate(run) for name, run in runs.items()}
 
     def evaluate(self, run: Run) -> Evaluation:

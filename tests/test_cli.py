@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 import torch
 
+from pie_cli import launch
 from pie_cli.runs import load_model
 from pie_cli.tensorfiles import load_tensors
 from tests.conftest import call, pie
@@ -101,6 +102,25 @@ def test_keep_reports_the_exact_inverse(
     assert float(numbers["test MSE, 0 residual levels kept (4 numbers)"]) > float(
         numbers["test MSE, 1 residual levels kept (64 numbers)"]
     )
+
+
+def test_the_run_that_comes_with_the_program_is_used_and_said_so(
+    results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the results folder has no run of that name, and for no other name; figures go into the results folder."""
+    showcase = results / NAME
+    before = sorted(showcase.rglob("*"))
+    monkeypatch.setattr(launch, "SHOWCASE", showcase)
+    for command in ("sample", "reconstruct", "interpolate"):
+        chosen = f"--dataset digits --latent-dim 4 --results-dir {tmp_path / 'none'}"
+        code, printed, errors = call(f"{command} {chosen}", capsys, monkeypatch)
+        assert code == 0, errors
+        assert f"the trained one that comes with the program: {showcase}" in printed
+    assert len(list((tmp_path / "none/showcase/figures").glob("*.png"))) == 3
+    assert sorted(showcase.rglob("*")) == before
+    code, _, errors = call(f"sample {chosen} --seed 1", capsys, monkeypatch)
+    assert code == 1
+    assert "train it with" in errors
 
 
 def test_existing_runs_are_never_overwritten_silently(

@@ -19,9 +19,10 @@ from pie_cli.data import Dataset, load_dataset
 from pie_cli.devices import Execution
 from pie_cli.errors import Interrupted, PIEError
 from pie_cli.launch import run_config
+from pie_cli.pie import PIE
 from pie_cli.progress import TrainingDisplay
 from pie_cli.runs import Run, load_model
-from pie_cli.tensorfiles import load_tensors
+from pie_cli.tensorfiles import load_tensors, save_tensors
 from pie_cli.training import annealing, train, training_batch, validate
 
 SMALL = {"conv_width": 4, "dense_width": 16, "dense_depth": 1}
@@ -169,3 +170,22 @@ def test_load_model_is_the_trained_one(digits: Dataset, tmp_path: Path) -> None:
     x = digits.test.images[:5].float() / 255
     assert not loaded.training
     assert torch.equal(loaded.encode(x), trained.encode(x))
+
+
+def test_weights_in_half_precision_say_so_and_keep_the_inverse(whole: Run, digits: Dataset, tmp_path: Path) -> None:
+    """Read back as float32 with float16's precision; the rotations' constants keep theirs."""
+    half = Run(tmp_path / "half", whole.config)
+    half.create()
+    half.save_weights(whole.load_model(), half=True)
+    assert half.weights.stat().st_size < 0.7 * whole.weights.stat().st_size
+    model, exact = half.load_model(), whole.load_model()
+    assert isinstance(model, PIE)
+    assert all(torch.equal(p, q.half().float()) for p, q in zip(model.parameters(), exact.parameters(), strict=True))
+    x = digits.test.images[:20].float() / 255
+    z, residuals, _ = model(x)
+    torch.testing.assert_close(model.decode(z, residuals), x, atol=1e-4, rtol=0)
+    torch.testing.assert_close(z, exact.encode(x), atol=0.02, rtol=0)
+    tensors, metadata = load_tensors(half.weights)
+    save_tensors(half.weights, tensors, {name: value for name, value in metadata.items() if name != "parameters"})
+    with pytest.raises(PIEError, match="float16"):
+        half.load_model()

@@ -1,0 +1,47 @@
+#!/usr/bin/env python3
+"""Put a finished run into results/showcase, which comes with the program: its parameters in half precision.
+
+    python scripts/make_showcase.py results/pie-d10-eps0.01-seed0
+
+It refuses where that changes the test MSE of decoding from z by 1 % or more.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+from pie_cli.autoencoder import Autoencoder
+from pie_cli.data import load_dataset
+from pie_cli.inference import clean, in_batches
+from pie_cli.launch import SHOWCASE
+from pie_cli.metrics import reconstruction_mse
+from pie_cli.runs import Run
+
+LARGEST_CHANGE = 0.01
+
+
+def main() -> None:
+    """Copy what describes the run, write its weights, and compare what they do."""
+    run, showcase = Run.open(Path(sys.argv[1])), SHOWCASE
+    images = clean(load_dataset(run.config.training.dataset).test)
+
+    def mse(model: Autoencoder) -> float:
+        return reconstruction_mse(images, in_batches(model.reconstruct, images, model))
+
+    showcase.mkdir(parents=True, exist_ok=True)
+    for name in ("config.json", "metrics.csv", "provenance.json"):
+        shutil.copy(run.folder / name, showcase / name)
+    shown = Run.open(showcase)
+    shown.save_weights(run.load_model(), half=True)
+    before, after = mse(run.load_model()), mse(shown.load_model())
+    size = shown.weights.stat().st_size / 1e6
+    print(f"test MSE {before:.6f} in float32, {after:.6f} in float16 ({after / before - 1:+.2%}); {size:.1f} MB")
+    if abs(after / before - 1) >= LARGEST_CHANGE:
+        shown.weights.unlink()
+        sys.exit("error: half precision changes too much")
+
+
+if __name__ == "__main__":
+    main()
