@@ -15,7 +15,7 @@ from rich.console import Console
 from torch import Tensor
 
 from pie_cli.configuration import RunConfig
-from pie_cli.data import Dataset, load_dataset
+from pie_cli.data import Dataset
 from pie_cli.devices import Execution
 from pie_cli.errors import Interrupted, PIEError
 from pie_cli.launch import run_config
@@ -26,11 +26,6 @@ from pie_cli.tensorfiles import load_tensors, save_tensors
 from pie_cli.training import annealing, train, training_batch, validate
 
 SMALL = {"conv_width": 4, "dense_width": 16, "dense_depth": 1}
-
-
-@pytest.fixture(scope="module")
-def digits() -> Dataset:
-    return load_dataset("digits", report=lambda line: None)
 
 
 def small_run(folder: Path, model: str = "pie", **training: object) -> Run:
