@@ -29,7 +29,7 @@ from pie_cli.reading import read_bytes, read_json
 from pie_cli.runs import Run
 from pie_cli.tensorfiles import LARGEST_FILE, UnusableFile
 
-FORMAT = 3  # of evaluation.json; older ones are measured again
+FORMAT = 4  # of evaluation.json; older ones are measured again
 PATHS = 250  # interpolations between two test images of different digits
 PATH_POINTS = 8  # decoded points inside each
 STRIP = 12  # samples kept for the strips of Table 1
@@ -65,7 +65,7 @@ MEASURES = {
     "narrow_recall": "samples at N(0, 0.5): recall",
     "narrow_confidence": "samples at N(0, 0.5): classifier confidence",
     "gaussian_frechet_distance": "samples of a Gaussian fitted to z: Fréchet distance",
-    "mixture_frechet_distance": "samples of a mixture fitted to z: Fréchet distance",
+    "fitted_frechet_distance": "samples of a mixture fitted to z: Fréchet distance",
     "path_confidence": "interpolations: classifier confidence",
     "umap_trustworthiness": "UMAP plane: trustworthiness",
     "umap_silhouette": "UMAP plane: silhouette of the digits",

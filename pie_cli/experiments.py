@@ -21,7 +21,7 @@ from pie_cli.files import write_text
 from pie_cli.inference import clean, decode_kept, encode_pairs, in_batches, interpolate, known_codes, prior_samples
 from pie_cli.paper import COLUMNS, INTERPOLATIONS
 from pie_cli.pie import PIE, PIEConfig
-from pie_cli.prior import Fitted, Prior, sample_fitted_codes
+from pie_cli.prior import DESCRIPTIONS, Fitted, Prior, sample_fitted_codes
 from pie_cli.runs import Run
 
 LARGEST_SPREAD = 1e6  # of codes; far beyond it, they are no numbers any more
@@ -95,7 +95,7 @@ def draw_fitted_samples(run: Run, dataset: Dataset, device: str, count: int, pri
     model = run.load_model(device)
     codes = sample_fitted_codes(known_codes(model, dataset), prior, count, seed)
     samples = in_batches(model.decode, codes, model)
-    return _draw_samples(run, codes, samples, f"a {prior} fitted to z after training, seed {seed}", prior)
+    return _draw_samples(run, codes, samples, f"{DESCRIPTIONS[prior]} fitted to z after training, seed {seed}", prior)
 
 
 def _draw_samples(run: Run, codes: Tensor, samples: Tensor, origin: str, stem: str) -> Drawing:

@@ -13,7 +13,7 @@ EXTENSION = f"{TIGHT}-rec{RECONSTRUCTION_WEIGHT:g}"
 SHARP = f"pie-d8-eps{EPS2_VALUES[0]:g}"
 VAE, WAE = "vae-d10", "wae-d10"
 ORDERED = {"mse": -1, "knn_accuracy": 1, "umap_silhouette": 1}  # what ε₀² should order, and whether more is better
-FITTED = "mixture_frechet_distance"
+FITTED = "fitted_frechet_distance"
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def _rows(measured: Mapping[str, Numbers]) -> Iterator[tuple[str, str, str, str,
         True,
     )
 
-    distance, fitted = pie["frechet_distance"], pie["mixture_frechet_distance"]
+    distance, fitted = pie["frechet_distance"], pie["fitted_frechet_distance"]
     others, others_fitted = ([of[name] for of in (vae, wae)] for name in ("frechet_distance", FITTED))
     yield (
         "Fréchet distance of samples from N(0, I) over VAE's and WAE's",

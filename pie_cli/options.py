@@ -153,10 +153,11 @@ JobsOption = Annotated[
 ]
 
 PriorOption = Annotated[
-    Literal["normal", "gaussian", "mixture"],
+    Literal["normal", "gaussian", "fitted"],
     typer.Option(
         "--prior",
-        help="The paper's N(0, I), or a Gaussian or mixture of ten fitted to the training images' z afterwards.",
+        help="The paper's N(0, I); or, fitted to the training images' z afterwards, a mixture of ten Gaussians "
+        "(fitted) or a single one (gaussian).",
     ),
 ]
 

@@ -10,12 +10,10 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-Fitted = Literal["gaussian", "mixture"]
+Fitted = Literal["gaussian", "fitted"]
 Prior = Literal["normal", Fitted]
-COMPONENTS: dict[Fitted, int] = {
-    "gaussian": 1,
-    "mixture": 10,
-}  # Gaussians with full covariances; ten, as there are ten digits
+COMPONENTS: dict[Fitted, int] = {"gaussian": 1, "fitted": 10}  # with full covariances; ten, as there are ten digits
+DESCRIPTIONS: dict[Fitted, str] = {"gaussian": "a Gaussian", "fitted": "a mixture of ten Gaussians"}
 
 
 def sample_fitted_codes(codes: Tensor, prior: Fitted, count: int, seed: int) -> Tensor:

@@ -37,7 +37,7 @@ COLUMNS = {
     "z_std": "std of z",
     "frechet_distance": "FD",
     "gaussian_frechet_distance": "FD, fitted Gaussian",
-    "mixture_frechet_distance": "FD, fitted mixture",
+    "fitted_frechet_distance": "FD, fitted mixture",
     "sharpness": "sharpness",
     "samples_not_finite": "not finite",
     "remark": "remark",

@@ -60,7 +60,7 @@ def test_train_writes_the_run_folder(results: Path) -> None:
         ("sample --count 12", "samples_12_variance1", {"codes": (12, 4), "samples": (12, 1, 28, 28)}),
         ("sample --count 5 --variance 0.5", "samples_5_variance0.5", {"codes": (5, 4)}),
         ("sample --count 6 --prior gaussian", "samples_6_gaussian", {"codes": (6, 4), "samples": (6, 1, 28, 28)}),
-        ("sample --count 6 --prior mixture", "samples_6_mixture", {"codes": (6, 4)}),
+        ("sample --count 6 --prior fitted", "samples_6_fitted", {"codes": (6, 4)}),
         ("interpolate --rows 3", "interpolations_3", {"images": (3, 10, 1, 28, 28), "codes": (3, 10, 4)}),
         ("interpolate --from 7 --to 2", "interpolation_digits_7_2", {"images": (1, 10, 1, 28, 28)}),
         ("interpolate --from-index 5 --to-index 9", "interpolation_5_9", {"indices": (1, 2)}),

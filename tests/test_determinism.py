@@ -16,7 +16,7 @@ NAME = "pie-digits-d4-eps0.01-seed0"
 COMMANDS = [
     f"train --dataset digits {SIZES} --epochs 1",
     f"sample results/{NAME}",
-    f"sample results/{NAME} --prior mixture",
+    f"sample results/{NAME} --prior fitted",
     f"interpolate results/{NAME}",
     f"reconstruct results/{NAME} --keep 2",
     f"umap results/{NAME}",

@@ -18,6 +18,6 @@ def test_a_fitted_gaussian_has_the_codes_moments() -> None:
 def test_a_fitted_mixture_finds_clusters() -> None:
     centres = torch.tensor([[-5.0, 0.0], [5.0, 0.0]])
     codes = centres.repeat(500, 1) + 0.1 * torch.randn(1000, 2)
-    drawn = sample_fitted_codes(codes, "mixture", 1000, seed=0)
+    drawn = sample_fitted_codes(codes, "fitted", 1000, seed=0)
     assert torch.cdist(drawn, centres).amin(1).max() < 1  # nothing between the clusters, where a Gaussian would be
     assert not (drawn[:10, 0] > 0).all()  # not sorted by component

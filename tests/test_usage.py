@@ -178,7 +178,7 @@ MISTAKES = [
     ("sample {run} --variance -1", 2, "--variance must lie between 0 and 1e+06, got -1.0"),
     ("sample {run} --variance inf", 2, "--variance must lie"),
     ("sample {run} --prior uniform", 2, "'--prior': 'uniform' is not one of"),
-    ("sample {run} --prior mixture --std 1", 2, "leave out --std and --variance"),
+    ("sample {run} --prior fitted --std 1", 2, "leave out --std and --variance"),
     ("sample {run} --sample-seed -1", 2, "'--sample-seed'"),
     (f"sample {{run}} --sample-seed {HUGE}", 2, "'--sample-seed'"),
     ("umap {run} --umap-seed -1", 2, "'--umap-seed'"),
