@@ -111,8 +111,8 @@ def markdown(found: Measurements, command: str, device: torch.device, seconds: f
         f"Written by `{command}` in {seconds / 60:.1f} minutes. Every figure is a median with (least–greatest) of its "
         "repeats. What is compared with each other was measured in turns, each in a process of its own; a ratio is "
         "taken repeat by repeat. How the peers are put together, and where they differ, stands in `bench/freia.py` and "
-        "`bench/normalizing_flows.py`; what the floor is, in `bench/floor.py`; what a step consists of, and so what keeps it "
-        "from the floor, in `bench/PROFILE.md`.",
+        "`bench/normalizing_flows.py`; what the floor is, in `bench/floor.py`; what a step consists of, and so what "
+        "keeps it from the floor, in `bench/PROFILE.md`.",
         machine(device),
         "## Targets",
         table(["", "must", "aim", "measured", "reached"], [target.row for target in targets(found)]),
