@@ -14,7 +14,8 @@ scale. What FrEIA has no part for is written in the way its tutorial gives, as a
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 import torch
@@ -73,12 +74,15 @@ class Residual(InvertibleModule):
         return input_dims
 
 
+def _log_scale(scale: Callable[[Tensor], Tensor], t: Tensor) -> Tensor:
+    return scale(t).log()
+
+
 class FreiaPIE(Peer):
     """F as one GraphINN, with an output for z and for each residual."""
 
     def __init__(self, config: PIEConfig) -> None:
         super().__init__(config)
-        scale = config.scale_function()
         nodes: list[Node] = [InputNode(*config.image_shape)]
         outputs: list[Node] = []
 
@@ -87,6 +91,7 @@ class FreiaPIE(Peer):
             return nodes[-1]
 
         for block in blocks(config):
+            scale = config.scale_function(block.convolutional)
             if block.convolutional:
                 append(IRevNetDownsampling)
             elif len(nodes[-1].output_dims[0]) == 3:
@@ -97,7 +102,7 @@ class FreiaPIE(Peer):
                     GLOWCouplingBlock,
                     subnet_constructor=block.network,
                     clamp=1.0,
-                    clamp_activation=lambda t: scale(t).log(),
+                    clamp_activation=partial(_log_scale, scale),
                     split_len=block.halves[0],
                 )
             if block.residual:

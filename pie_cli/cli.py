@@ -64,6 +64,7 @@ def train(
     seed: options.SeedOption = 0,
     scale: options.ScaleOption = None,
     contraction: options.ContractionOption = None,
+    linear_contraction: options.LinearContractionOption = None,
     couplings: options.CouplingsOption = None,
     conv_width: options.ConvWidthOption = None,
     dense_width: options.DenseWidthOption = None,
@@ -95,16 +96,10 @@ def train(
     from pie_cli.progress import TrainingDisplay
 
     out.quiet = not is_main_process()
-    training: dict[str, Any] = {
-        "epochs": epochs,
-        "batch_size": batch_size,
-        "lr": lr,
-        "seed": seed,
-        "noise": noise,
-        "init": init,
-    }
-    training |= {"grad_clip": grad_clip, "anneal": anneal, "precision": precision, "dataset": dataset}
-    pie = {"eps2": eps2, "scale": scale, "contraction": contraction}
+    training: dict[str, Any] = {"epochs": epochs, "batch_size": batch_size, "lr": lr, "grad_clip": grad_clip}
+    training |= {"seed": seed, "noise": noise, "init": init, "anneal": anneal, "precision": precision}
+    training |= {"dataset": dataset}
+    pie = {"eps2": eps2, "scale": scale, "contraction": contraction, "linear_contraction": linear_contraction}
     pie |= {"couplings": couplings, "conv_width": conv_width, "dense_width": dense_width, "dense_depth": dense_depth}
     pie |= {"reconstruction": reconstruction, "learn_eps2": learn_eps2 or None}
     config = launch.run_config(model, latent_dim, training, pie)

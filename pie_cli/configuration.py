@@ -137,7 +137,9 @@ class RunConfig:
         kind = CONFIGS[name]
         model.pop("eps0", None)
         # What runs had before they could choose.
-        added = {"reconstruction": 0.0, "learn_eps2": False} if kind is PIEConfig else {}
+        added = {}
+        if kind is PIEConfig:
+            added = {"reconstruction": 0.0, "learn_eps2": False, "linear_contraction": model.get("contraction")}
         training = {"precision": "32-true", "anneal": 0.0, **value["training"]}
         try:
             return cls(build(kind, {**added, **model}), build(TrainingConfig, training))

@@ -59,8 +59,10 @@ def run_config(model: str, latent_dim: int, training: dict[str, Any], pie: dict[
             defaults["anneal"] = 0.0 if config.learn_eps2 else ANNEAL
             if config.learn_eps2 and training.get("anneal"):
                 raise UsageError("--learn-eps2 and --anneal both change ε₀²; give one of them")
-            if "contraction" in pie and config.scale != "contractive":
-                raise UsageError(f"--contraction is of --scale contractive and does not go with --scale {config.scale}")
+            for name in ("contraction", "linear_contraction"):
+                if name in pie and config.scale != "contractive":
+                    other = f"does not go with --scale {config.scale}"
+                    raise UsageError(f"--{_option(name)} is of --scale contractive and {other}")
             return RunConfig(config, TrainingConfig(**{**defaults, **training}))
         if training.get("init") == "pca":
             pie["init"] = "pca"
@@ -86,7 +88,8 @@ def train_command(config: RunConfig, results_dir: Path) -> str:
     parts += ["--latent-dim", str(config.model.latent_dim), "--seed", str(training.seed)]
     plain = run_config(name, config.model.latent_dim, {}, {"eps2": pie.eps2} if pie else {})
     fields = ["dataset", "epochs", "batch_size", "lr", "grad_clip", "noise", "init", "anneal", "precision"]
-    fields += ["scale", "contraction", "couplings", "conv_width", "dense_width", "dense_depth", "reconstruction"]
+    fields += ["scale", "contraction", "linear_contraction", "couplings", "conv_width", "dense_width", "dense_depth"]
+    fields += ["reconstruction"]
     given, default = ({**asdict(c.model), **asdict(c.training)} for c in (config, plain))
     for field in fields:
         if given.get(field) != default.get(field):

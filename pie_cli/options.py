@@ -194,7 +194,17 @@ ScaleOption = Annotated[
 ]
 ContractionOption = Annotated[
     float | None,
-    typer.Option(help="a of the contractive scale, in [0, 1].", show_default="0.5", rich_help_panel=MODEL),
+    typer.Option(
+        help="a of the contractive scale, in [0, 1], in the convolutional blocks.",
+        show_default="0.5",
+        rich_help_panel=MODEL,
+    ),
+]
+LinearContractionOption = Annotated[
+    float | None,
+    typer.Option(
+        help="The same in the linear blocks; 0: they preserve volume.", show_default="0", rich_help_panel=MODEL
+    ),
 ]
 CouplingsOption = Annotated[
     int | None,

@@ -19,6 +19,7 @@ STUDY = Study(
         "K_l = 2": "--couplings 2",
         "K_l = 5": "--couplings 5",
     },
+    base="--linear-contraction 0.5",  # the default before the scale study
 )
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ A variant that lost is kept here, so that its row can be measured again, and now
 from __future__ import annotations
 
 import copy
-import dataclasses
 import math
 from collections.abc import Callable
 from typing import Any
@@ -136,26 +135,6 @@ def spectral_norm() -> None:
     _set(pie, AffineCoupling=coupling)
 
 
-def _scale_by_kind(convolutional: str, linear: str) -> None:
-    plain = pie.PIEBlock
-
-    def block(config: Any, entry: Any, shape: tuple[int, ...], kept: int) -> nn.Module:
-        scale: Any = convolutional if len(shape) == 3 else linear
-        return plain(dataclasses.replace(config, scale=scale), entry, shape, kept)
-
-    _set(pie, PIEBlock=block)
-
-
-def only_linear_scale() -> None:
-    """The convolutional blocks preserve volume, the linear ones contract."""
-    _scale_by_kind("additive", "contractive")
-
-
-def only_convolutions_scale() -> None:
-    """The linear blocks preserve volume, the convolutional ones contract."""
-    _scale_by_kind("contractive", "additive")
-
-
 def isometry() -> None:
     """The loss also has the squared logarithm of how much F stretches a small step in the direction of noise."""
     plain = pie.PIE.loss
@@ -174,6 +153,6 @@ CHANGES = {
     change.__name__: change
     for change in (
         *(equal_widths, large_last_block, residual, silu, cosine, ema),
-        *(spectral_norm, only_linear_scale, only_convolutions_scale, isometry),
+        *(spectral_norm, isometry),
     )
 }

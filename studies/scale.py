@@ -1,4 +1,4 @@
-"""The missing ablation: what the couplings may scale, and which noise the images carry."""
+"""The missing ablation: what the couplings may scale, in which blocks, and which noise the images carry."""
 
 from studies.study import Study
 
@@ -6,15 +6,17 @@ STUDY = Study(
     "scale",
     "What may scale, and how noisy should the images be?",
     {
-        "default: contractive, a = 0.5, noise ε₀²": "",
+        "default: the convolutional blocks contract, a = 0.5": "",
+        "the same, a = 0.25": "--contraction 0.25",
+        "the same, a = 1": "--contraction 1",
+        "only the linear blocks contract, a = 0.5": "--contraction 0 --linear-contraction 0.5",
+        "both, a = 0.25": "--contraction 0.25 --linear-contraction 0.25",
+        "both, a = 0.5": "--linear-contraction 0.5",
+        "both, a = 0.75": "--contraction 0.75 --linear-contraction 0.75",
+        "both, a = 1": "--contraction 1 --linear-contraction 1",
         "additive": "--scale additive",
-        "contractive, a = 0.25": "--contraction 0.25",
-        "contractive, a = 0.75": "--contraction 0.75",
-        "contractive, a = 1": "--contraction 1",
-        "only the linear blocks scale": "+only_linear_scale",
-        "only the convolutional blocks scale": "+only_convolutions_scale",
-        "hidden layers of spectral norm 1": "+spectral_norm",
         "affine, free to expand": "--scale affine",
+        "hidden layers of spectral norm 1": "+spectral_norm",
         "dequantisation only": "--noise 0",
         "noise ε₀²/4": "--noise 0.0025",
         "noise 4 ε₀²": "--noise 0.04",

@@ -54,6 +54,7 @@ class Study:
         variants: the options of `pie train` of each row. An option word "+name" in front stands for the change of
             that name in `studies.changes`, for what is no option of the program.
         epochs: budget of each variant that does not say otherwise.
+        base: options of all variants.
         levels: whether the table has the MSE of decoding with some residual levels kept.
         conclusion: what the table says; written by hand, after reading it.
     """
@@ -62,12 +63,13 @@ class Study:
     question: str
     variants: Mapping[str, str]
     epochs: int = 3
+    base: str = ""
     levels: bool = False
     conclusion: str = ""
 
     def options(self, variant: str) -> str:
         """Return a variant's options with its budget."""
-        options = self.variants[variant]
+        options = f"{self.base} {self.variants[variant]}".strip()
         return options if "--epochs" in options else f"{options} --epochs {self.epochs}".strip()
 
     def command(self, variant: str) -> list[str]:
@@ -116,5 +118,6 @@ class Study:
         write_text(TABLES / f"{self.name}.csv", rows.to_csv(index=False, lineterminator="\n"))
         columns = [column for column in COLUMNS if column in rows and (self.levels or column not in LEVELS)]
         shown = rows[["variant", *columns]].rename(columns=COLUMNS)
-        note = f"`python -m studies.{self.name}`, seed 0, validation images, commit {git_commit()}"
+        base = f", all with `{self.base}`" if self.base else ""
+        note = f"`python -m studies.{self.name}`, seed 0, validation images, commit {git_commit()}{base}"
         write_text(TABLES / f"{self.name}.md", f"{markdown(shown)}\n\n{note}\n")

@@ -251,6 +251,7 @@ def test_sample_is_reproducible_and_scales() -> None:
         ("eps2", float("nan")),
         ("scale", "free"),
         ("contraction", 1.5),
+        ("linear_contraction", -0.5),
         ("couplings", 0),
         ("conv_blocks", -1),
     ],
@@ -266,3 +267,19 @@ def test_other_shapes_are_refused() -> None:
         model.encode(torch.rand(2, 1, 8, 4))
     with pytest.raises(ValueError, match=r"\(B, 3\), got \(2, 4\)"):
         model.decode(torch.rand(2, 4))
+
+
+def test_linear_blocks_preserve_volume_unless_told_otherwise() -> None:
+    """Of the default's log-determinant, all comes from the scaling to [−1, 1] and the convolutional blocks."""
+    x = torch.rand(3, 1, 8, 8)
+    for a in (0.0, 0.5):
+        model = small_pie(linear_contraction=a)
+        y, _ = model.scaling(x)
+        log_dets = []
+        for block in model.blocks:
+            y, log_det = block(y)
+            log_dets.append(log_det)
+            y = block.halves(y)[0]
+        convolutional, linear = log_dets[: model.config.conv_blocks], log_dets[model.config.conv_blocks :]
+        assert all((log_det < 0).all() for log_det in convolutional)
+        assert all((log_det < 0).all() if a else (log_det == 0).all() for log_det in linear)
