@@ -19,7 +19,6 @@ import pandas as pd
 from pie_cli.classifier import load_or_train_classifier
 from pie_cli.data import load_dataset
 from pie_cli.files import write_text
-from pie_cli.provenance import git_commit
 from pie_cli.tables import markdown
 from studies.variant import ROW
 
@@ -90,7 +89,7 @@ class Study:
         A training that fails is a result too: its row has the last line that it said.
         """
         folder = self.folder(variant)
-        row: dict[str, object] = {"variant": variant, "options": self.variants[variant]}
+        row: dict[str, object] = {"variant": variant, "options": self.options(variant)}
         if not (folder / ROW).exists():
             folder.mkdir(parents=True, exist_ok=True)
             with open(folder / "log.txt", "w", encoding="utf-8") as log:
@@ -98,6 +97,8 @@ class Study:
                 done = subprocess.run(self.command(variant), env=environment, stdout=log, stderr=log, check=False)
             if done.returncode:
                 return row | {"remark": (folder / "log.txt").read_text(encoding="utf-8").splitlines()[-1]}
+        (provenance,) = folder.glob("*-d10-*/provenance.json")
+        row |= {"commit": json.loads(provenance.read_text(encoding="utf-8"))["commit"]}
         return row | json.loads((folder / ROW).read_text(encoding="utf-8"))
 
     def run(self) -> None:
@@ -119,5 +120,6 @@ class Study:
         columns = [column for column in COLUMNS if column in rows and (self.levels or column not in LEVELS)]
         shown = rows[["variant", *columns]].rename(columns=COLUMNS)
         base = f", all with `{self.base}`" if self.base else ""
-        note = f"`python -m studies.{self.name}`, seed 0, validation images, commit {git_commit()}{base}"
+        commits = ", ".join(sorted({commit[:7] for commit in rows["commit"].dropna()}))
+        note = f"`python -m studies.{self.name}`, seed 0, validation images, trained at {commits}{base}"
         write_text(TABLES / f"{self.name}.md", f"{markdown(shown)}\n\n{note}\n")
