@@ -18,6 +18,7 @@ RUN pip install --no-cache-dir --require-hashes --requirement requirements.lock
 
 COPY pyproject.toml README.md LICENSE ./
 COPY pie_cli pie_cli
+COPY results/showcase results/showcase
 RUN pip install --no-cache-dir --no-deps --no-build-isolation . \
  && pie --version
 
