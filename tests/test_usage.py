@@ -157,7 +157,7 @@ MISTAKES = [
     ("evaluate {absolute}", 1, "cannot be understood: dataset must be one of mnist, digits, got '/tmp/x'"),
     ("train --dataset ../../x", 2, "'--dataset': '../../x' is not one of"),
     ("train --model ../pie", 2, "'--model': '../pie' is not one of"),
-    ("sample", 1, "there is no run results/pie-d10-eps0.01-seed0; train it with: pie train --eps2 0.01"),
+    ("sample --seed 1", 1, "there is no run results/pie-d10-eps0.01-seed1; train it with: pie train --eps2 0.01"),
     ("interpolate --dataset digits --model wae", 1, "train it with: pie train --model wae"),
     ("sample {run} --model vae", 2, "--model vae is not that of {run}"),
     ("sample {vae} --eps2 0.1", 2, "--eps2 0.1 is not that of {vae}"),
