@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
@@ -56,7 +55,7 @@ def check_keep(run: Run, keep: int | None, count: int | None) -> None:
         raise UsageError(f"--keep shows {COLUMNS} images; leave out --count")
     if not isinstance(run.config.model, PIEConfig):
         raise UsageError(f"--keep needs the residuals of a PIE; {run.folder} holds another model")
-    levels = sum(before > after for before, after in pairwise(run.config.model.sizes))
+    levels = len(run.config.model.residual_sizes)
     if not 0 <= keep <= levels:
         raise UsageError(f"--keep must lie between 0 and {levels}, the residual levels of {run.folder}; got {keep}")
 

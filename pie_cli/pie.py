@@ -213,9 +213,8 @@ class PIE(Autoencoder):
 
     @property
     def residual_sizes(self) -> list[int]:
-        """D_l of each splitting level, in encoding order: 392, 196, 132, 54."""
-        sizes = self.config.sizes
-        return [before - after for before, after in pairwise(sizes) if before > after]
+        """D_l of each splitting level, as in the configuration."""
+        return self.config.residual_sizes
 
     def start_from_data(self, images: Tensor) -> None:
         """Start every block from the principal axes of what reaches it (see `PIEBlock.start_from_principal_axes`)."""

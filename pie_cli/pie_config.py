@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal, get_args
 
 from torch import Tensor
@@ -100,6 +101,11 @@ class PIEConfig:
     def sizes(self) -> list[int]:
         """Number of variables before the first and after each block: 784, 392, 196, 64, 10, 10 (section 5.1)."""
         return [*self.conv_sizes, *(self.linear_dims or ()), self.latent_dim, self.latent_dim]
+
+    @property
+    def residual_sizes(self) -> list[int]:
+        """D_l, the number of residuals of each splitting level, in encoding order: 392, 196, 132, 54."""
+        return [before - after for before, after in pairwise(self.sizes) if before > after]
 
     def dense_size(self, before: int, after: int) -> tuple[int, int]:
         """Return width and number of the hidden layers of a linear block's networks.
