@@ -140,12 +140,18 @@ class Suite:
             "seeds": ", ".join(sorted({str(run.config.training.seed) for run in runs})),
             "trained on": " and ".join(sorted(machines)),
             "training time of all runs": f"{seconds / 60:.0f} min",
+            "trained at commit": ", ".join(sorted({_short(str(facts.get("commit"))) for facts in origins})),
             "version": f"{package_version()}, commit {git_commit() or 'unknown'}",
         }
 
     def origin(self, runs: Iterable[Run]) -> str:
         """Return `facts` as one line, for the note below a table."""
         return "; ".join(f"{name}: {value}" for name, value in self.facts(runs).items())
+
+
+def _short(commit: str) -> str:
+    """Return a commit's first seven digits, and whether it was "+dirty"."""
+    return commit[:7] + commit[40:]
 
 
 def family(config: RunConfig) -> str:

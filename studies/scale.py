@@ -7,7 +7,9 @@ STUDY = Study(
     "What may scale, and how noisy should the images be?",
     {
         "default: the convolutional blocks contract, a = 0.5": "",
+        "the same, seed 1": "--seed 1",
         "the same, a = 0.25": "--contraction 0.25",
+        "the same, a = 0.25, seed 1": "--contraction 0.25 --seed 1",
         "the same, a = 1": "--contraction 1",
         "only the linear blocks contract, a = 0.5": "--contraction 0 --linear-contraction 0.5",
         "both, a = 0.25": "--contraction 0.25 --linear-contraction 0.25",
