@@ -92,14 +92,14 @@ def _module(average: AveragedModel) -> Any:
     return average.module
 
 
-def ema() -> None:
-    """Validation and the final weights are an exponential moving average, decay 0.998; it starts anew on resuming."""
+def _average(decay: float) -> None:
+    """Validation and the final weights are an exponential moving average; it starts anew on resuming."""
     advance, validate, save_weights = training.TrainingState.advance, training.validate, Run.save_weights
     averages: dict[int, AveragedModel] = {}
 
     def averaged(model: Autoencoder) -> AveragedModel:
         if id(model) not in averages:
-            averages[id(model)] = AveragedModel(copy.deepcopy(model), multi_avg_fn=get_ema_multi_avg_fn(0.998))
+            averages[id(model)] = AveragedModel(copy.deepcopy(model), multi_avg_fn=get_ema_multi_avg_fn(decay))
         return averages[id(model)]
 
     def advance_both(state: training.TrainingState, loss: Tensor) -> None:
@@ -115,6 +115,16 @@ def ema() -> None:
     _set(training.TrainingState, advance=advance_both)
     _set(training, validate=validate_average)
     _set(Run, save_weights=save_average)
+
+
+def average_100() -> None:
+    """The weights are averaged over some 100 steps."""
+    _average(0.99)
+
+
+def average_500() -> None:
+    """The weights are averaged over some 500 steps."""
+    _average(0.998)
 
 
 def spectral_norm() -> None:
@@ -152,7 +162,7 @@ def isometry() -> None:
 CHANGES = {
     change.__name__: change
     for change in (
-        *(equal_widths, large_last_block, residual, silu, cosine, ema),
+        *(equal_widths, large_last_block, residual, silu, cosine, average_100, average_500),
         *(spectral_norm, isometry),
     )
 }
