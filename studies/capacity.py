@@ -14,6 +14,8 @@ STUDY = Study(
         "dense networks with 2 layers": "--dense-depth 2",
         "last block as large as the one before": "+large_last_block",
         "all linear blocks equal": "+equal_widths",
+        "s and b half as wide": "+small_couplings",
+        "g twice as wide": "+small_couplings --dense-width 1024 --conv-width 32",
         "residual dense networks": "+residual",
         "SiLU": "+silu",
         "K_l = 2": "--couplings 2",

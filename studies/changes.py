@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -40,6 +41,16 @@ def large_last_block() -> None:
         return (config.dense_width, config.dense_depth) if before == after else plain(config, before, after)
 
     _set(pie.PIEConfig, dense_size=dense_size)
+
+
+def small_couplings() -> None:
+    """The networks of s and b are half as wide as g's."""
+    plain = pie.AffineCoupling
+
+    def coupling(features: int, network: Any, scale: Any) -> nn.Module:
+        return plain(features, partial(network, width=network.keywords["width"] // 2), scale)
+
+    _set(pie, AffineCoupling=coupling)
 
 
 class _Residual(nn.Module):
@@ -162,7 +173,7 @@ def isometry() -> None:
 CHANGES = {
     change.__name__: change
     for change in (
-        *(equal_widths, large_last_block, residual, silu, cosine, average_100, average_500),
+        *(equal_widths, large_last_block, small_couplings, residual, silu, cosine, average_100, average_500),
         *(spectral_norm, isometry),
     )
 }
