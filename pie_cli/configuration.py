@@ -33,8 +33,8 @@ class TrainingConfig:
         dequantise: whether uniform noise of one grey level is added, so that a density exists.
         init: start from the data's principal axes ("pca", for a PIE) or at random.
         grad_clip: bound on the gradient's norm.
-        anneal: share of the steps in which ε₀² and the noise fall together from 0.1 to their final values, coarse
-            to fine; 0 has them there from the start. Only for a PIE.
+        anneal: share of the steps in which ε₀² falls from 0.1 to its final value, where that is lower, and the noise in
+            proportion: coarse to fine; 0 has them there from the start. Only for a PIE.
         precision: float32 throughout ("32-true"), or the networks in bfloat16 under autocast ("bf16-mixed");
             validation, as everything after training, is in float32.
 

@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -100,10 +101,7 @@ def evaluate(run: Run, dataset: Dataset, classifier: Classifier, device: str) ->
     Processes that measure the same run at once need no lock: each writes whole files that name the weights, the same
     ones up to the last bits in which machines differ, and numbers are never paired with arrays that are not their own.
     What is damaged is measured again.
-    A quick run is evaluated on fewer images, see `Dataset.quick`.
     """
-    if run.config.quick:
-        dataset = dataset.quick
     path, key = run.folder / "evaluation.json", _key(run, dataset)
     kept = _kept(path, key)
     if kept is None:
@@ -140,9 +138,8 @@ def _keep(path: Path, key: str, evaluation: Evaluation) -> None:
     """Write evaluation.json, with a SHA-256 over all that it says, and the arrays beside it."""
     arrays = {name: getattr(evaluation, name) for name in ARRAYS}
     npz = figures.save_data(path.with_suffix(""), **arrays)
-    # JSON knows no NaN.
-    numbers = {name: None if math.isnan(value) else value for name, value in evaluation.numbers.items()}
-    stored = {"key": key, "numbers": numbers, "audit": evaluation.audit, "arrays": _sha256(npz.read_bytes())}
+    numbers, audit = _without_nan(evaluation.numbers), _without_nan(evaluation.audit)
+    stored = {"key": key, "numbers": numbers, "audit": audit, "arrays": _sha256(npz.read_bytes())}
     write_json(path, stored | {"sha256": _sha256(json.dumps(stored).encode())})
 
 
@@ -158,10 +155,18 @@ def _kept(path: Path, key: str) -> Evaluation | None:
             if sum(member.file_size for member in arrays.zip.infolist()) > LARGEST_ARRAYS:
                 return None
             parts = [arrays[name] for name in ARRAYS]
-        numbers = {name: math.nan if value is None else float(value) for name, value in stored["numbers"].items()}
-        return Evaluation(numbers, {name: float(value) for name, value in stored["audit"].items()}, *parts)
+        return Evaluation(_with_nan(stored["numbers"]), _with_nan(stored["audit"]), *parts)
     except Exception:  # whatever is wrong with it, it can be made again
         return None
+
+
+def _without_nan(values: Mapping[str, float]) -> dict[str, float | None]:
+    """Return numbers as JSON knows them, which has no NaN."""
+    return {name: None if math.isnan(value) else value for name, value in values.items()}
+
+
+def _with_nan(values: Mapping[str, float | None]) -> dict[str, float]:
+    return {name: math.nan if value is None else float(value) for name, value in values.items()}
 
 
 def _sha256(content: bytes) -> str:
@@ -240,7 +245,8 @@ def _samples(
     _, narrow = prior_samples(model, count, math.sqrt(NARROW_VARIANCE), seed=0)
     numbers |= metrics.realism(classifier, samples, real)
     numbers |= {f"narrow_{name}": value for name, value in metrics.realism(classifier, narrow, real).items()}
-    shown = samples[finite]
+    # Of fewer than two there is no standard error: nothing is said of them.
+    shown = samples[finite] if finite.sum() > 1 else torch.full_like(samples[:2], math.nan)
     sharpness = metrics.laplacian_variance(shown.clamp(0, 1))
     numbers["sharpness"], numbers["sharpness_error"] = metrics.sharpness(shown.clamp(0, 1))
     numbers["sharpness_unclipped"] = metrics.laplacian_variance(shown).mean().item()

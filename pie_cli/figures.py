@@ -121,7 +121,9 @@ def sharpness(values: Sequence[Array], strips: Sequence[Array], names: Sequence[
     figure = Figure(figsize=(4.5 + strip, height + 0.9), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=(4, strip))
     positions = range(len(names), 0, -1)
-    parts = left.violinplot([v[np.isfinite(v)] for v in values], positions, orientation="horizontal", showmeans=True)
+    finite = [(row[np.isfinite(row)], position) for row, position in zip(values, positions, strict=True)]
+    rows, places = zip(*[(row, position) for row, position in finite if len(row)], strict=True)
+    parts = left.violinplot(rows, places, orientation="horizontal", showmeans=True)
     for body in parts["bodies"]:
         body.set_alpha(0.6)
     left.set_yticks(list(positions), names)

@@ -162,7 +162,7 @@ def _work(runs: Sequence[Run], place: Place, end: Connection) -> None:
                     dataset, classifier = data(run.config.training.dataset)
                     train_run(run, dataset, Execution(place.accelerator), messenger)
                     messenger.send("evaluating")
-                    evaluate(run, dataset, classifier, place.accelerator)
+                    evaluate(run, dataset.quick if run.config.quick else dataset, classifier, place.accelerator)
                     messenger.send("done")
                 return True
         except Held:

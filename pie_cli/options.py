@@ -249,7 +249,7 @@ NoiseOption = Annotated[
 AnnealOption = Annotated[
     float | None,
     typer.Option(
-        help="Share of the steps in which PIE's ε₀² and noise fall from 0.1 to their final values.",
+        help="Share of the steps in which PIE's ε₀² falls from 0.1, where it ends lower, and the noise in proportion.",
         show_default="0.6 for PIE",
         rich_help_panel=TRAINING,
     ),

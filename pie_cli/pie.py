@@ -76,10 +76,10 @@ class PIEBlock(Composition):
             if bijection is rotations[0]:
                 break
             x, _ = bijection(x)
-        trained = torch.eye(rotations[0].vectors.shape[1], dtype=torch.float64, device=x.device)
+        trained = torch.eye(rotations[0].vectors.shape[1], dtype=torch.float64)  # on the CPU: not all devices have it
         for rotation in rotations:
-            trained = rotation.reflections().double() @ trained
-        samples = x.double().movedim(1, -1).flatten(0, -2)
+            trained = rotation.reflections().cpu().double() @ trained
+        samples = x.cpu().double().movedim(1, -1).flatten(0, -2)
         covariance = samples.T.cov().reshape(2 * samples.shape[1:])  # a number, where there is one feature
         axes = torch.linalg.eigh(covariance)[1].flip(1).T
         rotations[0].start_from(trained.T @ axes)

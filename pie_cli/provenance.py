@@ -48,6 +48,11 @@ def git_commit() -> str | None:
         return None
 
 
+def short_commit(commit: str) -> str:
+    """Return the first seven digits of what `git_commit` returned, and whether the tree was "+dirty"."""
+    return commit[:7] + commit[40:]
+
+
 def processor() -> str:
     """Return the CPU's name where the system tells it."""
     try:

@@ -22,7 +22,7 @@ from pie_cli.experiments import pair_rows, sheet
 from pie_cli.files import write_json, write_text
 from pie_cli.goals import goals
 from pie_cli.inference import clean, encode_pairs, in_batches, interpolate, prior_samples
-from pie_cli.launch import finished_run
+from pie_cli.launch import SHOWCASE, finished_run
 from pie_cli.paper import (
     COLUMNS,
     EPS2_VALUES,
@@ -146,7 +146,8 @@ def print_evaluation(suite: Suite, folders: list[Path]) -> None:
     if not folders:
         folder = suite.place.results_dir
         inside = sorted(folder.iterdir()) if folder.exists() else []  # unlike glob, it says where reading is forbidden
-        found = [Run.open(path) for path in inside if (path / "config.json").exists()]
+        own = [path for path in inside if path.resolve() != SHOWCASE.resolve()]
+        found = [Run.open(path) for path in own if (path / "config.json").exists()]
         runs = [run for run in found if run.finished and run.config.training.dataset == suite.dataset_name]
     if not runs:
         raise PIEError(f"there is no finished run in {suite.place.results_dir}; train one with: pie train")

@@ -21,7 +21,7 @@ from pie_cli.evaluation import MEASURES, Evaluation, evaluate, evaluate_pca
 from pie_cli.grid import Place, default_jobs, train_and_evaluate
 from pie_cli.launch import check_configuration, run_config, train_command
 from pie_cli.paper import DEFAULT_EPOCHS, PROFILE_EPOCHS
-from pie_cli.provenance import command_line, git_commit, package_version
+from pie_cli.provenance import command_line, git_commit, package_version, short_commit
 from pie_cli.runs import Run
 
 
@@ -140,18 +140,13 @@ class Suite:
             "seeds": ", ".join(sorted({str(run.config.training.seed) for run in runs})),
             "trained on": " and ".join(sorted(machines)),
             "training time of all runs": f"{seconds / 60:.0f} min",
-            "trained at commit": ", ".join(sorted({_short(str(facts.get("commit"))) for facts in origins})),
+            "trained at commit": ", ".join(sorted({short_commit(str(facts.get("commit"))) for facts in origins})),
             "version": f"{package_version()}, commit {git_commit() or 'unknown'}",
         }
 
     def origin(self, runs: Iterable[Run]) -> str:
         """Return `facts` as one line, for the note below a table."""
         return "; ".join(f"{name}: {value}" for name, value in self.facts(runs).items())
-
-
-def _short(commit: str) -> str:
-    """Return a commit's first seven digits, and whether it was "+dirty"."""
-    return commit[:7] + commit[40:]
 
 
 def family(config: RunConfig) -> str:
@@ -161,9 +156,19 @@ def family(config: RunConfig) -> str:
 
 
 def means(numbers: Mapping[str, Sequence[Mapping[str, float]]]) -> dict[str, dict[str, float]]:
-    """Return the mean over seeds of each figure of merit, by family."""
-    averages = {name: pd.DataFrame(runs).mean(skipna=False) for name, runs in numbers.items()}
-    return {name: {str(measure): float(value) for measure, value in row.items()} for name, row in averages.items()}
+    """Return the mean over seeds of each figure of merit, by family.
+
+    The error of the sharpness is that of its mean: over the images and, with several seeds, over the trainings.
+    """
+    averages = {}
+    for name, runs in numbers.items():
+        table = pd.DataFrame(runs)
+        mean = table.mean(skipna=False)
+        if len(runs) > 1 and "sharpness" in table:
+            variance = table["sharpness_error"].pow(2).mean() + table["sharpness"].var(ddof=1)
+            mean["sharpness_error"] = math.sqrt(variance / len(runs))
+        averages[name] = {str(measure): float(value) for measure, value in mean.items()}
+    return averages
 
 
 def by_family(configs: Iterable[RunConfig], evaluations: Mapping[str, Evaluation]) -> dict[str, list[dict[str, float]]]:

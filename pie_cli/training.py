@@ -49,7 +49,8 @@ class TrainingState:
         self.noise = torch.Generator(device).manual_seed(config.seed)
         self.step = 0
         self.started = time.monotonic()
-        self.epoch_loss = torch.zeros((), dtype=torch.float64, device=device)
+        exact = torch.float32 if device.type == "mps" else torch.float64  # MPS has no float64
+        self.epoch_loss = torch.zeros((), dtype=exact, device=device)
         self.history: list[dict[str, float]] = []
 
     @property
@@ -266,7 +267,8 @@ def epoch_order(images: int, seed: int, epoch: int) -> Tensor:
 def annealing(config: RunConfig, progress: float) -> float:
     """Return the factor on ε₀² and on the noise's variance when a share `progress` of all steps is done.
 
-    It falls exponentially from ANNEAL_FROM / ε₀² to 1, and is 1 throughout where ε₀² is not smaller.
+    It falls exponentially from ANNEAL_FROM / ε₀² to 1, and is 1 throughout where ε₀² is not smaller: of the paper's
+    three, only ε₀² = 0.01 is annealed.
     """
     share = config.training.anneal
     if progress >= share or not isinstance(config.model, PIEConfig):

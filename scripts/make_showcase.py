@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 from pie_cli.autoencoder import Autoencoder
@@ -24,23 +25,23 @@ LARGEST_CHANGE = 0.01
 
 def main() -> None:
     """Copy what describes the run, write its weights, and compare what they do."""
-    run, showcase = Run.open(Path(sys.argv[1])), SHOWCASE
+    run = Run.open(Path(sys.argv[1]))
     images = clean(load_dataset(run.config.training.dataset).test)
 
     def mse(model: Autoencoder) -> float:
         return reconstruction_mse(images, in_batches(model.reconstruct, images, model))
 
-    showcase.mkdir(parents=True, exist_ok=True)
-    for name in ("config.json", "metrics.csv", "provenance.json"):
-        shutil.copy(run.folder / name, showcase / name)
-    shown = Run.open(showcase)
-    shown.save_weights(run.load_model(), half=True)
-    before, after = mse(run.load_model()), mse(shown.load_model())
-    size = shown.weights.stat().st_size / 1e6
-    print(f"test MSE {before:.6f} in float32, {after:.6f} in float16 ({after / before - 1:+.2%}); {size:.1f} MB")
-    if abs(after / before - 1) >= LARGEST_CHANGE:
-        shown.weights.unlink()
-        sys.exit("error: half precision changes too much")
+    with tempfile.TemporaryDirectory() as folder:
+        for name in ("config.json", "metrics.csv", "provenance.json"):
+            shutil.copy(run.folder / name, folder)
+        shown = Run.open(Path(folder))
+        shown.save_weights(run.load_model(), half=True)
+        before, after = mse(run.load_model()), mse(shown.load_model())
+        size = shown.weights.stat().st_size / 1e6
+        print(f"test MSE {before:.6f} in float32, {after:.6f} in float16 ({after / before - 1:+.2%}); {size:.1f} MB")
+        if abs(after / before - 1) >= LARGEST_CHANGE:
+            sys.exit("error: half precision changes too much")
+        shutil.copytree(folder, SHOWCASE, dirs_exist_ok=True)
 
 
 if __name__ == "__main__":

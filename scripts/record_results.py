@@ -13,17 +13,19 @@ import shutil
 import sys
 from pathlib import Path
 
-RESULTS = Path(__file__).parents[1] / "results"
+RESULTS = Path(__file__).resolve().parents[1] / "results"
 PAGE = ("README.md", "claims.json", "evaluation.*", "table1*", "fig[789].*")
 RUN = ("config.json", "metrics.csv", "provenance.json", "evaluation.json", "learning_curve.png")
 
 
 def main() -> None:
     """Copy what there is to copy, and say what it weighs."""
-    source = Path(sys.argv[1])
-    shutil.rmtree(RESULTS / "runs", ignore_errors=True)
+    source = Path(sys.argv[1]).resolve()
     found = [path for pattern in PAGE for path in sorted(source.glob(pattern))]
     found += [path for name in RUN for path in sorted(source.glob(f"*-seed*/{name}"))]
+    if source == RESULTS or not found:
+        sys.exit(f"error: {source} has no full reproduction of another folder")
+    shutil.rmtree(RESULTS / "runs", ignore_errors=True)
     for path in found:
         into = RESULTS if path.parent == source else RESULTS / "runs" / path.parent.name
         into.mkdir(parents=True, exist_ok=True)

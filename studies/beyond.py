@@ -11,7 +11,8 @@ STUDY = Study(
         "reconstruction penalty, weight 10": "--reconstruction 10",
         "reconstruction penalty, weight 100": "--reconstruction 100",
         "isometry penalty, weight 0.1": "+isometry",
-        "ε₀² learned": "--learn-eps2",
+        "ε₀² learned, not annealed": "--learn-eps2",
+        "the paper's loss, not annealed": "--anneal 0",
     },
 )
 

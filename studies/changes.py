@@ -90,13 +90,18 @@ def silu() -> None:
 def cosine() -> None:
     """A cosine schedule with a warm-up of 2 % in the place of the one-cycle."""
 
-    def schedule(optimizer: Optimizer, max_lr: float, total_steps: int) -> LambdaLR:
-        warm_up = max(1, total_steps // 50)
-        return LambdaLR(
-            optimizer, lambda step: min(1.0, (step + 1) / warm_up) * 0.5 * (1 + math.cos(math.pi * step / total_steps))
-        )
+    class Cosine(LambdaLR):
+        def __init__(self, optimizer: Optimizer, max_lr: float, total_steps: int) -> None:
+            self.total_steps, warm_up = total_steps, max(1, total_steps // 50)
+            super().__init__(
+                optimizer,
+                lambda step: min(1.0, (step + 1) / warm_up) * 0.5 * (1 + math.cos(math.pi * step / total_steps)),
+            )
 
-    _set(training, OneCycleLR=schedule)
+        def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+            self.__dict__.update(state_dict)  # the formula is no state
+
+    _set(training, OneCycleLR=Cosine)
 
 
 def _module(average: AveragedModel) -> Any:

@@ -19,6 +19,7 @@ import pandas as pd
 from pie_cli.classifier import load_or_train_classifier
 from pie_cli.data import load_dataset
 from pie_cli.files import write_text
+from pie_cli.provenance import short_commit
 from pie_cli.tables import markdown
 from studies.variant import ROW
 
@@ -109,9 +110,13 @@ class Study:
         arguments = parser.parse_args()
         dataset = load_dataset("mnist")
         load_or_train_classifier(RUNS, dataset.train, dataset.name)
+        if unknown := set(arguments.variants) - set(self.variants):
+            parser.error(f"{', '.join(sorted(unknown))}: choose from {', '.join(self.variants)}")
+        wanted = list(arguments.variants or self.variants)
         with ThreadPoolExecutor(arguments.jobs) as pool:
-            rows = list(pool.map(self.measure, arguments.variants or self.variants))
-        self.write(pd.DataFrame(rows))
+            rows = dict(zip(wanted, pool.map(self.measure, wanted), strict=True))
+        rows |= {variant: self.measure(variant) for variant in self.variants if (self.folder(variant) / ROW).exists()}
+        self.write(pd.DataFrame([rows[variant] for variant in self.variants if variant in rows]))
 
     def write(self, rows: pd.DataFrame) -> None:
         """Write the table as CSV, whole, and as Markdown, rounded."""
@@ -120,6 +125,6 @@ class Study:
         columns = [column for column in COLUMNS if column in rows and (self.levels or column not in LEVELS)]
         shown = rows[["variant", *columns]].rename(columns=COLUMNS)
         base = f", all with `{self.base}`" if self.base else ""
-        commits = ", ".join(sorted({commit[:7] for commit in rows["commit"].dropna()}))
+        commits = ", ".join(sorted({short_commit(commit) for commit in rows.get("commit", pd.Series()).dropna()}))
         note = f"`python -m studies.{self.name}`, seed 0, validation images, trained at {commits}{base}"
         write_text(TABLES / f"{self.name}.md", f"{markdown(shown)}\n\n{note}\n")

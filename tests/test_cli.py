@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import pandas as pd
 import pytest
 import torch
 
-from pie_cli import launch
+from pie_cli import launch, reproduce
 from pie_cli.runs import load_model
 from pie_cli.tensorfiles import load_tensors
 from tests.conftest import call, pie
@@ -121,6 +122,20 @@ def test_the_run_that_comes_with_the_program_is_used_and_said_so(
     code, _, errors = call(f"sample {chosen} --seed 1", capsys, monkeypatch)
     assert code == 1
     assert "train it with" in errors
+
+
+def test_the_run_that_comes_with_the_program_is_none_of_ones_own(
+    results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`pie evaluate` in a checkout, where it lies in the results folder, neither counts it nor writes into it."""
+    showcase = tmp_path / "showcase"
+    shutil.copytree(results / NAME, showcase)
+    before = sorted(showcase.rglob("*"))
+    monkeypatch.setattr(reproduce, "SHOWCASE", showcase)
+    code, _, errors = call(f"evaluate --dataset digits --results-dir {tmp_path}", capsys, monkeypatch)
+    assert code == 1
+    assert "there is no finished run" in errors
+    assert sorted(showcase.rglob("*")) == before
 
 
 def test_existing_runs_are_never_overwritten_silently(

@@ -14,9 +14,10 @@ from scipy.ndimage import convolve
 from sklearn.datasets import load_digits
 from torch import Tensor
 
-from pie_cli import metrics
+from pie_cli import PIE, PIEConfig, evaluation, figures, metrics
 from pie_cli.classifier import Classifier, features_of, load_or_train_classifier
 from pie_cli.data import ImageSet
+from pie_cli.suite import means
 
 
 def normal(*shape: int, seed: int = 0) -> Tensor:
@@ -239,3 +240,32 @@ def test_classifier_learns_is_cached_and_is_mended(tmp_path: Path, monkeypatch: 
 def test_classifier_refuses_tiny_images() -> None:
     with pytest.raises(ValueError, match="image_shape"):
         Classifier((1, 7, 28), 10)
+
+
+def test_a_model_without_a_finite_sample_is_measured(tmp_path: Path) -> None:
+    """It is counted and has no other number; the page's figure leaves its distribution out."""
+    model = PIE(PIEConfig(image_shape=(1, 8, 8), latent_dim=4, conv_width=4, dense_width=16))
+    for parameter in model.parameters():
+        parameter.data.fill_(torch.nan)
+    numbers, audit, sharpness, strip = evaluation._samples(model, normal(20, 64), Classifier((1, 8, 8), 10))
+    assert numbers["samples_not_finite"] == numbers["samples"] == 20
+    assert np.isnan(
+        [numbers["sharpness"], numbers["sharpness_error"], numbers["frechet_distance"], *audit.values()]
+    ).all()
+    plane = np.zeros((3, 2), np.float32)
+    measured = evaluation.Evaluation(numbers, audit, sharpness.numpy(), strip.numpy(), plane)
+    evaluation._keep(tmp_path / "evaluation.json", "key", measured)
+    kept = evaluation._kept(tmp_path / "evaluation.json", "key")
+    assert kept is not None
+    np.testing.assert_equal(kept.numbers, numbers)
+    real = uniform(30, 1, 8, 8)
+    true = metrics.laplacian_variance(real).numpy(), real[: len(strip)].numpy()
+    figure = figures.sharpness([true[0], kept.sharpness], [true[1], kept.strip], ["true", "PIE"], "title")
+    figures.save(figure, tmp_path / "table1")
+
+
+def test_the_error_of_several_trainings_has_their_spread() -> None:
+    """Between seeds sharpness differs by more than the error over the images of one."""
+    runs = [{"sharpness": 0.1, "sharpness_error": 0.001}, {"sharpness": 0.12, "sharpness_error": 0.001}]
+    assert means({"pie": runs[:1]})["pie"] == pytest.approx(runs[0])
+    assert means({"pie": runs})["pie"] == pytest.approx({"sharpness": 0.11, "sharpness_error": (2.01e-4 / 2) ** 0.5})
