@@ -43,6 +43,16 @@ def large_last_block() -> None:
     _set(pie.PIEConfig, dense_size=dense_size)
 
 
+def small_last_block() -> None:
+    """The last block's networks have 16 features."""
+    plain = pie.PIEConfig.dense_size
+
+    def dense_size(config: pie.PIEConfig, before: int, after: int) -> tuple[int, int]:
+        return (16, 1) if before == after else plain(config, before, after)
+
+    _set(pie.PIEConfig, dense_size=dense_size)
+
+
 def small_couplings() -> None:
     """The networks of s and b are half as wide as g's."""
     plain = pie.AffineCoupling
@@ -178,7 +188,17 @@ def isometry() -> None:
 CHANGES = {
     change.__name__: change
     for change in (
-        *(equal_widths, large_last_block, small_couplings, residual, silu, cosine, average_100, average_500),
+        *(
+            equal_widths,
+            large_last_block,
+            small_last_block,
+            small_couplings,
+            residual,
+            silu,
+            cosine,
+            average_100,
+            average_500,
+        ),
         *(spectral_norm, isometry),
     )
 }
