@@ -195,22 +195,3 @@ def isometry() -> None:
         return {**terms, "loss": terms["loss"] + 0.1 * stretch.log().square().mean()}
 
     _set(pie.PIE, loss=loss)
-
-
-CHANGES = {
-    change.__name__: change
-    for change in (
-        *(
-            equal_widths,
-            large_last_block,
-            small_last_block,
-            small_couplings,
-            residual,
-            silu,
-            cosine,
-            average_100,
-            average_500,
-        ),
-        *(spectral_norm, isometry),
-    )
-}

@@ -22,17 +22,17 @@ from pie_cli.inference import clean, decode_kept
 from pie_cli.metrics import reconstruction_mse
 from pie_cli.pie import PIE
 from pie_cli.runs import Run
-from studies.changes import CHANGES
+from studies import changes
 
 ROW = "row.json"
 
 
 def main() -> None:
     """Write the variant's row into its folder."""
-    folder, changes, *options = sys.argv[1:]
+    folder, names, *options = sys.argv[1:]
     torch.set_num_threads(1)
-    for name in filter(None, changes.split(",")):
-        CHANGES[name]()
+    for name in filter(None, names.split(",")):
+        getattr(changes, name)()
     sys.argv = ["pie", "train", "--resume", "--results-dir", folder, *options]
     try:
         cli.main()
