@@ -45,14 +45,23 @@ def large_last_block() -> None:
     _set(pie.PIEConfig, dense_size=dense_size)
 
 
-def small_last_block() -> None:
-    """The last block's networks have 16 features."""
+def _last_block(width: int) -> None:
     plain = pie.PIEConfig.dense_size
 
     def dense_size(config: pie.PIEConfig, before: int, after: int) -> tuple[int, int]:
-        return (16, 1) if before == after else plain(config, before, after)
+        return (width, 1) if before == after else plain(config, before, after)
 
     _set(pie.PIEConfig, dense_size=dense_size)
+
+
+def last_block_4() -> None:
+    """The last block's networks have 4 features."""
+    _last_block(4)
+
+
+def last_block_16() -> None:
+    """The last block's networks have 16 features."""
+    _last_block(16)
 
 
 def small_couplings() -> None:
