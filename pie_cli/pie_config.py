@@ -110,11 +110,11 @@ class PIEConfig:
     def dense_size(self, before: int, after: int) -> tuple[int, int]:
         """Return width and number of the hidden layers of a linear block's networks.
 
-        They are largest where d numbers have to stand for many, which is where a PIE loses most. In the last block,
-        which keeps all, large ones only twist z.
+        They are largest where d numbers have to stand for many, which is where a PIE loses most. The last block keeps
+        all, so its networks only twist z: tiny ones keep the digits together (docs/EXPERIMENTS.md).
         """
         if before == after:
-            return max(1, self.dense_width // 8), max(1, self.dense_depth - 2)
+            return max(1, self.dense_width // 128), max(1, self.dense_depth - 2)
         if after > self.latent_dim:
             return max(1, self.dense_width // 2), max(1, self.dense_depth - 1)
         return self.dense_width, self.dense_depth

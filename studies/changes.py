@@ -55,13 +55,18 @@ def _last_block(width: int) -> None:
 
 
 def last_block_4() -> None:
-    """The last block's networks have 4 features."""
+    """The last block's networks have 4 features, the default now."""
     _last_block(4)
 
 
 def last_block_16() -> None:
     """The last block's networks have 16 features."""
     _last_block(16)
+
+
+def last_block_64() -> None:
+    """The last block's networks have 64 features, as they had before the capacity study."""
+    _last_block(64)
 
 
 def small_couplings() -> None:
