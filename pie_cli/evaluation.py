@@ -28,7 +28,7 @@ from pie_cli.pie import PIE
 from pie_cli.prior import COMPONENTS, sample_fitted_codes
 from pie_cli.reading import read_bytes, read_json
 from pie_cli.runs import Run
-from pie_cli.tensorfiles import LARGEST_FILE, UnusableFile
+from pie_cli.tensorfiles import LARGEST_FILE, UnusableFile, digest
 
 FORMAT = 4  # of evaluation.json; older ones are measured again
 PATHS = 250  # interpolations between two test images of different digits
@@ -102,7 +102,7 @@ def evaluate(run: Run, dataset: Dataset, classifier: Classifier, device: str) ->
     ones up to the last bits in which machines differ, and numbers are never paired with arrays that are not their own.
     What is damaged is measured again.
     """
-    path, key = run.folder / "evaluation.json", _key(run, dataset)
+    path, key = run.folder / "evaluation.json", _key(run, dataset, classifier)
     kept = _kept(path, key)
     if kept is None:
         model = run.load_model(device)
@@ -124,14 +124,15 @@ def evaluate(run: Run, dataset: Dataset, classifier: Classifier, device: str) ->
     return kept
 
 
-def _key(run: Run, dataset: Dataset) -> str:
-    """Return what an evaluation depends on: its own format, configuration and weights, the images that it looks at."""
+def _key(run: Run, dataset: Dataset, classifier: Classifier) -> str:
+    """Return what an evaluation depends on: its own format, the run's configuration and weights, images, classifier."""
     try:
         weights = _sha256(read_bytes(run.weights, LARGEST_FILE))
     except (OSError, ValueError) as error:
         raise UnusableFile(run.weights, f"not readable ({error})") from error
     config = _sha256(json.dumps(run.config.to_dict(), sort_keys=True).encode())
-    return f"{FORMAT} {config} {weights} {dataset.test.sha256}"
+    judge = digest({name: tensor.cpu() for name, tensor in classifier.state_dict().items()}, "")
+    return f"{FORMAT} {config} {weights} {dataset.test.sha256} {judge}"
 
 
 def _keep(path: Path, key: str, evaluation: Evaluation) -> None:

@@ -56,7 +56,7 @@ def save_tensors(
     flat = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     text = json.dumps(metadata)
     # One key: safetensors writes several in no fixed order, and equal contents should make equal files.
-    header = {_KEY: json.dumps({"sha256": _digest(flat, text), "metadata": text})}
+    header = {_KEY: json.dumps({"sha256": digest(flat, text), "metadata": text})}
 
     def write(temporary: Path) -> None:
         temporary.write_bytes(save(flat, header))
@@ -79,7 +79,7 @@ def load_tensors(path: Path) -> tuple[Tensors, Metadata]:
         content = read_bytes(path, LARGEST_FILE)
         sha256, text = _header(content)
         tensors = load(content)
-        if _digest(tensors, text) != sha256:
+        if digest(tensors, text) != sha256:
             raise ValueError("its SHA-256 does not match its contents")
         return tensors, parse_json(text)
     except FileNotFoundError as error:
@@ -157,14 +157,14 @@ def _header(content: bytes) -> tuple[str, str]:
     return ours["sha256"], ours["metadata"]
 
 
-def _digest(tensors: Mapping[str, Tensor], text: str) -> str:
+def digest(tensors: Mapping[str, Tensor], text: str) -> str:
     """Return the SHA-256 over names, types, shapes and bytes of the tensors, and the metadata's text."""
-    digest = hashlib.sha256(text.encode())
+    hashed = hashlib.sha256(text.encode())
     for name in sorted(tensors):
         tensor = tensors[name]
-        digest.update(f"\n{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
+        hashed.update(f"\n{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        hashed.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return hashed.hexdigest()
 
 
 def _one_line(error: BaseException) -> str:

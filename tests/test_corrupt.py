@@ -25,6 +25,8 @@ from tests.conftest import call
 from tests.damage import ANY_FILE, TENSOR_FILE, copied, directory, flip, pickled, said
 from tests.test_training import same, small_run
 
+JUDGE = classifier.Classifier((1, 28, 28), 10)
+
 # Weights
 
 
@@ -43,7 +45,7 @@ def test_bad_weights_are_one_line(
     said(errors, run.weights)
     assert not run.figures.exists()
     with pytest.raises(PIEError, match="train again with --overwrite"):
-        evaluation.evaluate(run, load_dataset("digits", report=lambda line: None), None, "cpu")  # type: ignore[arg-type]
+        evaluation.evaluate(run, load_dataset("digits", report=lambda line: None), JUDGE, "cpu")
 
 
 def test_weights_of_another_run_or_model(
@@ -176,11 +178,13 @@ def test_a_kept_evaluation_is_not_taken_for_another_configuration(
     whole: Run, digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = copied(whole, tmp_path)
-    evaluation._keep(run.folder / "evaluation.json", evaluation._key(run, digits.quick), EVALUATION)
+    key = evaluation._key(run, digits, JUDGE)
+    evaluation._keep(run.folder / "evaluation.json", key, EVALUATION)
+    assert key != evaluation._key(run, digits, classifier.Classifier((1, 28, 28), 10))  # nor for one of other features
     other = Run(run.folder, RunConfig(run.config.model, replace(run.config.training, lr=0.001)))
-    evaluation.evaluate(run, digits, None, "cpu")  # type: ignore[arg-type]
+    evaluation.evaluate(run, digits, JUDGE, "cpu")
     with pytest.raises(PIEError, match="belongs to another configuration"):
-        evaluation.evaluate(other, digits, None, "cpu")  # type: ignore[arg-type]
+        evaluation.evaluate(other, digits, JUDGE, "cpu")
 
 
 # What can be made again: the evaluation and the classifier; and what is only looked at
