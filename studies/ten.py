@@ -7,6 +7,9 @@ STUDY = Study(
     "What is left after ten epochs?",
     {
         "default: last block of 4 features": "",
+        "annealed over all steps": "--anneal 1",
+        "batch 64, learning rate 1.4e-3": "--batch-size 64 --lr 1.4e-3",
+        "learning rate 4e-3": "--lr 4e-3",
         "last block of 16 features": "+last_block_16",
         "last block of 64 features": "+last_block_64",
         "last block of 16 features that contracts": "+last_block_16 +last_block_contracts",
