@@ -114,7 +114,7 @@ class PIEConfig:
         all, so its networks only twist z: tiny ones keep the digits together (docs/EXPERIMENTS.md).
         """
         if before == after:
-            return max(1, self.dense_width // 128), max(1, self.dense_depth - 2)
+            return max(4, self.dense_width // 128), max(1, self.dense_depth - 2)
         if after > self.latent_dim:
             return max(1, self.dense_width // 2), max(1, self.dense_depth - 1)
         return self.dense_width, self.dense_depth

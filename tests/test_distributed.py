@@ -85,11 +85,14 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 def assert_same_training(run: Run, expected: Run) -> None:
-    """Weights and every epoch's numbers agree to what another order of summation can change."""
+    """Weights and every epoch's numbers agree to what another order of summation can change.
+
+    In 30 steps of Adam, which divides by small gradients, that grows to some 2e-4; one step moves a weight by 2e-3.
+    """
     weights, wanted = (load_tensors(one.weights)[0] for one in (run, expected))
     assert weights.keys() == wanted.keys()
     for name, tensor in wanted.items():
-        torch.testing.assert_close(weights[name], tensor, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(weights[name], tensor, rtol=1e-3, atol=1e-3)
     rows, wanted_rows = (pd.read_csv(one.folder / "metrics.csv").drop(columns="seconds") for one in (run, expected))
     pd.testing.assert_frame_equal(rows, wanted_rows, rtol=1e-3, atol=1e-4)
 

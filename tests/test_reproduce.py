@@ -59,7 +59,7 @@ def test_reproduction_writes_everything(reproduced: Path) -> None:
     assert "Quick profile" in page
     claims = json.loads((reproduced / "claims.json").read_text())
     assert claims["quick"]
-    assert [c["claim"] for c in claims["claims"]] == list(range(1, 8))
+    assert [c["claim"] for c in claims["claims"]] == list(range(1, 9))
     for claim in claims["claims"]:
         assert claim["verdict"] == "NOT COMPARABLE"
         assert claim["text"] in page
