@@ -15,6 +15,3 @@ STUDY = Study(
         "the paper's loss, not annealed": "--anneal 0",
     },
 )
-
-if __name__ == "__main__":
-    STUDY.run()

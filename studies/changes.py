@@ -35,38 +35,28 @@ def equal_widths() -> None:
     _set(pie.PIEConfig, dense_size=lambda self, before, after: (self.dense_width, self.dense_depth))
 
 
+def _last_block(size: Callable[[pie.PIEConfig], tuple[int, int]]) -> None:
+    plain = pie.PIEConfig.dense_size
+
+    def dense_size(config: pie.PIEConfig, before: int, after: int) -> tuple[int, int]:
+        return size(config) if before == after else plain(config, before, after)
+
+    _set(pie.PIEConfig, dense_size=dense_size)
+
+
 def large_last_block() -> None:
     """The last block's networks are as large as those of the block before it."""
-    plain = pie.PIEConfig.dense_size
-
-    def dense_size(config: pie.PIEConfig, before: int, after: int) -> tuple[int, int]:
-        return (config.dense_width, config.dense_depth) if before == after else plain(config, before, after)
-
-    _set(pie.PIEConfig, dense_size=dense_size)
-
-
-def _last_block(width: int) -> None:
-    plain = pie.PIEConfig.dense_size
-
-    def dense_size(config: pie.PIEConfig, before: int, after: int) -> tuple[int, int]:
-        return (width, 1) if before == after else plain(config, before, after)
-
-    _set(pie.PIEConfig, dense_size=dense_size)
-
-
-def last_block_4() -> None:
-    """The last block's networks have 4 features, the default now."""
-    _last_block(4)
+    _last_block(lambda config: (config.dense_width, config.dense_depth))
 
 
 def last_block_16() -> None:
     """The last block's networks have 16 features."""
-    _last_block(16)
+    _last_block(lambda config: (16, 1))
 
 
 def last_block_64() -> None:
-    """The last block's networks have 64 features, as they had before the capacity study."""
-    _last_block(64)
+    """The last block's networks have 64 features."""
+    _last_block(lambda config: (64, 1))
 
 
 def small_couplings() -> None:

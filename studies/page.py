@@ -1,4 +1,4 @@
-"""`python -m studies.page`: put the tables of all studies, as they were last measured, into docs/EXPERIMENTS.md."""
+"""docs/EXPERIMENTS.md: the tables of all studies, as they were last measured."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from pie_cli.files import write_text
 from studies import beyond, capacity, sampling, scale, schedule, start, ten
 from studies.study import TABLES, Study
 
-STUDIES = (capacity.STUDY, scale.STUDY, ten.STUDY, schedule.STUDY, start.STUDY, sampling.STUDY, beyond.STUDY)
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "EXPERIMENTS.md"
+STUDIES = (capacity.STUDY, schedule.STUDY, scale.STUDY, start.STUDY, sampling.STUDY, beyond.STUDY, ten.STUDY)
 INTRODUCTION = """# Experiments
 
 What decides the defaults. Every row is one training of the default PIE (MNIST, d = 10, ε₀² = 0.01, seed 0) with
@@ -17,20 +18,21 @@ images decide nothing. "MSE" is that of decoding from z alone; "FD" the Fréchet
 images in a small classifier's features, comparable within this page only. These are short trainings: they rank
 settings and reproduce nothing.
 
-`python -m studies.NAME` makes a table again, going on with what is trained; `python -m studies.page` this page."""
+`python -m studies` measures the rows that a table lacks and writes this page; delete a row from a table in
+`studies/results/` to have it measured again."""
 
 
-def section(study: Study) -> str:
-    """Return a study's heading, table and conclusion. Raises FileNotFoundError if it was never run."""
-    table = (TABLES / f"{study.name}.md").read_text(encoding="utf-8").strip()
-    return f"## {study.question}\n\n{study.conclusion}\n\n{table}"
-
-
-def main() -> None:
-    """Write the page of the studies that have a table."""
+def page() -> str:
+    """Return the page of the studies that have a table: each one's question, conclusion and table."""
     measured = [study for study in STUDIES if (TABLES / f"{study.name}.md").exists()]
-    write_text(Path("docs/EXPERIMENTS.md"), "\n\n".join([INTRODUCTION, *map(section, measured)]) + "\n")
+    return "\n\n".join([INTRODUCTION, *map(_section, measured)]) + "\n"
 
 
-if __name__ == "__main__":
-    main()
+def _section(study: Study) -> str:
+    table = (TABLES / f"{study.name}.md").read_text(encoding="utf-8").strip()
+    return "\n\n".join(filter(None, [f"## {study.question}", study.conclusion, table]))
+
+
+def write_page() -> None:
+    """Write the page."""
+    write_text(PAGE, page())

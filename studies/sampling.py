@@ -17,6 +17,3 @@ STUDY = Study(
         "WAE": "--model wae",
     },
 )
-
-if __name__ == "__main__":
-    STUDY.run()

@@ -25,8 +25,4 @@ STUDY = Study(
         "affine, dequantisation only": "--scale affine --noise 0 --anneal 0",
         "additive, dequantisation only": "--scale additive --noise 0 --anneal 0",
     },
-    base="+last_block_64",  # the default before the study of ten epochs
 )
-
-if __name__ == "__main__":
-    STUDY.run()

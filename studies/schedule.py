@@ -23,6 +23,3 @@ STUDY = Study(
         "40 epochs": "--epochs 40",
     },
 )
-
-if __name__ == "__main__":
-    STUDY.run()

@@ -8,6 +8,3 @@ STUDY = Study(
     {"principal axes": "", "random": "--init random", "random, not annealed": "--init random --anneal 0"},
     levels=True,
 )
-
-if __name__ == "__main__":
-    STUDY.run()

@@ -1,0 +1,77 @@
+"""`python -m studies [NAME …]`: measure what the tables of these studies, or of all, still lack; write the page.
+
+The tables are the record: a row in studies/results/ is not measured again until it is deleted there. Trainings lie
+under results/studies/, and one that was interrupted goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+
+from pie_cli.classifier import load_or_train_classifier
+from pie_cli.data import load_dataset
+from studies.page import STUDIES, write_page
+from studies.study import Row, recorded
+from studies.variant import ROW
+
+RUNS = Path("results/studies")
+
+
+def main() -> None:
+    """Run the studies that the command line names."""
+    names = {study.name: study for study in STUDIES}
+    parser = argparse.ArgumentParser(prog="python -m studies", description="Measure what the studies' tables lack.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"all by default: {', '.join(names)}")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="trainings at a time")
+    arguments = parser.parse_args()
+    if unknown := set(arguments.names) - set(names):
+        parser.error(f"{', '.join(sorted(unknown))}: choose from {', '.join(names)}")
+    studies = [names[name] for name in arguments.names or names]
+
+    dataset = load_dataset("mnist")
+    load_or_train_classifier(RUNS, dataset.train, dataset.name)
+    rows = recorded()
+    wanted = dict.fromkeys(study.options(variant) for study in studies for variant in study.variants)
+    missing = [options for options in wanted if options not in rows]
+    with ThreadPoolExecutor(arguments.jobs) as pool:
+        for done in as_completed([pool.submit(measure, options) for options in missing]):
+            row = done.result()
+            rows[str(row["options"])] = row
+            print(row["options"], row.get("remark") or f"MSE {row['mse']:.4f}", sep=": ", flush=True)
+            for study in studies:
+                study.write(rows)
+    for study in studies:
+        study.write(rows)
+    write_page()
+
+
+def measure(options: str) -> Row:
+    """Train and measure a variant, or go on with it; return its row of the table.
+
+    A training that fails is a result too: its row has the last line that it said.
+    """
+    folder = RUNS / re.sub(r"[^\w.+]+", "_", options).strip("_")
+    if not (folder / ROW).exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        with open(folder / "log.txt", "w", encoding="utf-8") as log:
+            environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+            command = [sys.executable, "-m", "studies.variant", str(folder), *shlex.split(options)]
+            done = subprocess.run(command, env=environment, stdout=log, stderr=log, check=False)
+        if done.returncode:
+            said = (folder / "log.txt").read_text(encoding="utf-8").splitlines()
+            return {"options": options, "remark": said[-1] if said else f"exit code {done.returncode}"}
+    (provenance,) = folder.glob("*-d10-*/provenance.json")
+    commit = json.loads(provenance.read_text(encoding="utf-8"))["commit"]
+    return {"options": options, "commit": commit, **json.loads((folder / ROW).read_text(encoding="utf-8"))}
+
+
+if __name__ == "__main__":
+    main()

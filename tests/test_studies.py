@@ -1,0 +1,40 @@
+"""The studies: what they would run exists, their record is read back whole, and the page shows it."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from studies import changes, study
+from studies.page import PAGE, STUDIES, page
+from studies.study import Study, recorded
+
+
+def test_every_change_exists() -> None:
+    words = [word for one in STUDIES for options in one.variants.values() for word in shlex.split(options)]
+    missing = [word for word in words if word.startswith("+") and not hasattr(changes, word[1:])]
+    assert words and not missing
+
+
+def test_page_shows_the_tables_as_they_are() -> None:
+    assert PAGE.read_text(encoding="utf-8") == page()
+
+
+def test_record_is_read_back_whole_but_for_failed_trainings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(study, "TABLES", tmp_path)
+    one = Study("one", "What?", {"good": "", "bad": "--lr 9", "not run": "--lr 8", "longer": "--epochs 6"})
+    good = {"options": "--epochs 3", "commit": "a" * 40, "mse": 0.1 + 0.2, "mse_by_epoch": ".5 .4 .3"}
+    bad = {"options": "--lr 9 --epochs 3", "remark": "error: the loss is not finite"}
+    longer = {"options": "--epochs 6", "commit": "b" * 40, "mse": 0.25, "mse_by_epoch": ".5 .3"}
+    one.write({str(row["options"]): row for row in (longer, bad, good)})
+
+    rows = recorded()
+    assert set(rows) == {"--epochs 3", "--epochs 6"}
+    assert {name: rows["--epochs 3"][name] for name in good} == good
+    table = pd.read_csv(tmp_path / "one.csv")
+    assert list(table["variant"]) == ["good", "bad", "longer"]
+    shown = (tmp_path / "one.md").read_text(encoding="utf-8")
+    assert "the loss is not finite" in shown and "aaaaaaa" in shown and "bbbbbbb" in shown
