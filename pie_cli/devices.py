@@ -77,6 +77,15 @@ def check_precision(accelerator: str, precision: str) -> None:
         raise UsageError(f"--precision {precision}: this GPU does not compute in bfloat16; use --precision 32-true")
 
 
+def slow_bfloat16(accelerator: str) -> bool:
+    """Return whether the accelerator is a CPU that emulates bfloat16, as with AVX2: a step takes 11 times as long."""
+    import torch
+
+    return accelerator == "cpu" and not (
+        torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    )
+
+
 def can_compile(accelerator: str) -> bool:
     """Return whether torch.compile finds what it needs: Triton for a GPU, a C++ compiler for a CPU."""
     if accelerator == "cuda":

@@ -28,7 +28,7 @@ from lightning_fabric.plugins.environments import (
 from torch import Tensor
 
 from pie_cli.configuration import RunConfig, TrainingConfig
-from pie_cli.devices import Execution, can_compile, check_devices, check_precision, is_main_process
+from pie_cli.devices import Execution, can_compile, check_devices, check_precision, is_main_process, slow_bfloat16
 from pie_cli.errors import Interrupted, PIEError, UsageError
 from pie_cli.pie import PIEConfig
 
@@ -57,7 +57,7 @@ def plan_execution(
         num_nodes: number of nodes; None likewise.
         compiled: use torch.compile, where there is a compiler.
         recompute: recompute activations.
-        report: is given a line where there is none.
+        report: is given a line where there is no compiler, and where the precision makes training slow.
 
     Raises:
         UsageError: if the machine, the surroundings or the run do not allow it.
@@ -82,6 +82,8 @@ def plan_execution(
         report(f"--compile: torch.compile finds no compiler for {accelerator} here; training without it")
     check_devices(accelerator, devices)
     check_precision(accelerator, config.training.precision)
+    if config.training.precision == "bf16-mixed" and slow_bfloat16(accelerator):
+        report("--precision bf16-mixed: this CPU only emulates bfloat16; 32-true would take a fraction of the time")
     execution = Execution(accelerator, devices, num_nodes, compiled, recompute)
     world_size = execution.world_size
     if world_size > 1 and not isinstance(config.model, PIEConfig):

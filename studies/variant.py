@@ -35,8 +35,7 @@ def main() -> None:
         if word.startswith("+"):
             getattr(changes, word[1:])()
     options = [word for word in words if not word.startswith("+")]
-    # In bfloat16: the same ranking sooner.
-    sys.argv = ["pie", "train", "--resume", "--results-dir", folder, "--precision", "bf16-mixed", *options]
+    sys.argv = ["pie", "train", "--resume", "--results-dir", folder, *options]
     try:
         cli.main()
     except SystemExit as ended:

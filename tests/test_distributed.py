@@ -15,6 +15,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from pie_cli import distributed
 from pie_cli.configuration import RunConfig
 from pie_cli.data import load_dataset
 from pie_cli.devices import Execution
@@ -181,6 +182,18 @@ def test_gpus_are_counted_and_asked_for_bfloat16(monkeypatch: pytest.MonkeyPatch
         plan_execution(config(), "cuda", 4, None)
     with pytest.raises(UsageError, match="--precision bf16-mixed"):
         plan_execution(config(precision="bf16-mixed"), "cuda", 2, None)
+
+
+@pytest.mark.parametrize(
+    ("emulated", "precision", "lines"), [(True, "bf16-mixed", 1), (True, "32-true", 0), (False, "bf16-mixed", 0)]
+)
+def test_a_cpu_that_emulates_bfloat16_is_named(
+    emulated: bool, precision: str, lines: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(distributed, "slow_bfloat16", lambda accelerator: emulated)
+    said: list[str] = []
+    plan_execution(config(precision=precision), "cpu", report=said.append)
+    assert len(said) == lines
 
 
 def test_mixed_precision_is_part_of_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
