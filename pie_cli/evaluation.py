@@ -139,7 +139,7 @@ def _keep(path: Path, key: str, evaluation: Evaluation) -> None:
     """Write evaluation.json, with a SHA-256 over all that it says, and the arrays beside it."""
     arrays = {name: getattr(evaluation, name) for name in ARRAYS}
     npz = figures.save_data(path.with_suffix(""), **arrays)
-    numbers, audit = _without_nan(evaluation.numbers), _without_nan(evaluation.audit)
+    numbers, audit = without_nan(evaluation.numbers), without_nan(evaluation.audit)
     stored = {"key": key, "numbers": numbers, "audit": audit, "arrays": _sha256(npz.read_bytes())}
     write_json(path, stored | {"sha256": _sha256(json.dumps(stored).encode())})
 
@@ -161,7 +161,7 @@ def _kept(path: Path, key: str) -> Evaluation | None:
         return None
 
 
-def _without_nan(values: Mapping[str, float]) -> dict[str, float | None]:
+def without_nan(values: Mapping[str, float]) -> dict[str, float | None]:
     """Return numbers as JSON knows them, which has no NaN."""
     return {name: None if math.isnan(value) else value for name, value in values.items()}
 

@@ -218,7 +218,7 @@ def realism(classifier: Classifier, generated: Tensor, real_features: Tensor, k:
     """Return how real generated images look in a small classifier's features.
 
     The numbers depend on the classifier: compare them only with others of the same one, and not with published FIDs,
-    which are taken in Inception's features. An image that is not finite counts as unreal in the first four of
+    which are taken in Inception's features. An image that is not finite counts as unreal in
     `precision_recall_density_coverage` and makes "frechet_distance" and "confidence" nan.
 
     Arguments:
@@ -232,6 +232,7 @@ def realism(classifier: Classifier, generated: Tensor, real_features: Tensor, k:
         mean largest class probability.
     """
     generated_features = features_of(classifier, generated)
+    generated_features[~generated.isfinite().flatten(1).all(1)] = math.nan  # which clipping would hide
     return {
         "frechet_distance": frechet_distance(real_features, generated_features),
         **precision_recall_density_coverage(real_features, generated_features, k),

@@ -31,6 +31,11 @@ FIGURES = {
     ),
 }
 
+VERDICTS_NOTE = (
+    "Between two values of ε₀² more differs than ε₀²: the training images carry noise of that variance, and a value "
+    "below 0.1 is reached from there in the course of the training (`--noise`, `--anneal`)."
+)
+
 GOALS_NOTE = (
     "What this implementation set itself beyond the paper's claims. Test images; z-only decoding; the paper's loss, "
     "but for the last row. Fréchet distances are those of a small classifier's features."
@@ -61,7 +66,7 @@ def results_page(
             "",
         ]
     parts += [f"- {name}: {markdown_text(value)}" for name, value in facts.items()]
-    parts += ["", "## Verdicts", "", *_verdicts(judgements)]
+    parts += ["", "## Verdicts", "", VERDICTS_NOTE, "", *_verdicts(judgements)]
     if "goals" in tables:
         parts += ["", "## Goals", "", GOALS_NOTE, "", markdown(tables["goals"])]
     for name, (title, stated) in FIGURES.items():
@@ -76,11 +81,12 @@ def results_page(
 
 
 def _verdicts(judgements: Sequence[Judgement]) -> list[str]:
-    """Return a table of the verdicts and, below it, the numbers behind each."""
+    """Return a table of the verdicts and, below it, the numbers behind each; where seeds disagree, it says so."""
     lines = ["| | the paper's claim | section | verdict |", "|---|---|---|---|"]
     for j in judgements:
         tendency = f" (the numbers so far: {j.tendency})" if j.tendency else ""
-        lines.append(f"| {j.claim} | {j.text} | {j.section} | **{j.verdict}**{tendency} |")
+        alone = f" (each seed alone: {', '.join(j.seeds)})" if len({*j.seeds}) > 1 else ""
+        lines.append(f"| {j.claim} | {j.text} | {j.section} | **{j.verdict}**{tendency}{alone} |")
     for j in judgements:
         numbers = "; ".join(f"{name}: {value:.4g}" for name, value in j.numbers.items())
         lines += ["", f"**{j.claim}. {j.verdict}.** Asked: {j.criterion}."]

@@ -17,7 +17,7 @@ from pie_cli.autoencoder import Autoencoder
 from pie_cli.claims import Judgement, Verdict, judge
 from pie_cli.configuration import RunConfig, in_epochs
 from pie_cli.errors import PIEError, UsageError
-from pie_cli.evaluation import Evaluation, inverse_error
+from pie_cli.evaluation import Evaluation, inverse_error, without_nan
 from pie_cli.experiments import pair_rows, sheet
 from pie_cli.files import write_json, write_text
 from pie_cli.goals import goals
@@ -38,6 +38,7 @@ from pie_cli.paper import (
     SHEET,
 )
 from pie_cli.pie import PIE
+from pie_cli.pie_config import PIEConfig
 from pie_cli.report import results_page
 from pie_cli.runs import Run
 from pie_cli.suite import Suite, by_family, family, means, summary
@@ -69,7 +70,11 @@ def reproduce(suite: Suite, seeds: int) -> list[Judgement]:
     tables = write_table_1(suite, configs, evaluations)
 
     floors = {f"pca-d{d}": [pca(d)] for d in DIMS}
-    numbers = {**floors, **by_family(configs, evaluations)}
+
+    def numbers_of(*chosen: int) -> dict[str, list[dict[str, float]]]:
+        return {**floors, **by_family([c for c in configs if c.training.seed in chosen], evaluations)}
+
+    numbers = numbers_of(*range(seeds))
     tables["evaluation"] = summary(numbers)
     raw = pd.DataFrame({"run": name, **evaluation.numbers} for name, evaluation in evaluations.items())
     write_table(tables["evaluation"], folder / "evaluation", suite.origin(runs), raw=raw)
@@ -77,11 +82,13 @@ def reproduce(suite: Suite, seeds: int) -> list[Judgement]:
     true = tables["table1"].iloc[0]
     real = {"sharpness": float(true["sharpness"]), "sharpness_error": float(true["± (s.e.)"])}
     measured = {**means(numbers), "true": real}
-    judgements = judge(measured, suite.quick)
-    if not suite.quick:
+    alone = [{**means(numbers_of(seed)), "true": real} for seed in range(seeds)]
+    judgements = judge(measured, suite.incomparable, alone)
+    if not suite.incomparable:
         tables["goals"] = pd.DataFrame(map(asdict, goals(measured)))
     verdicts = [asdict(judgement) for judgement in judgements]
-    write_json(folder / "claims.json", {"quick": suite.quick, **facts, "certificate": certificate, "claims": verdicts})
+    about = {"quick": suite.quick, **facts, "certificate": without_nan(certificate)}
+    write_json(folder / "claims.json", {**about, "claims": verdicts})
     write_text(folder / "README.md", results_page(judgements, tables, certificate, facts, suite.quick))
     suite.console.print(_time_taken(missing, time.monotonic() - started, suite.place.jobs))
     return judgements
@@ -96,12 +103,12 @@ def _time_taken(trained: list[Run], seconds: float, jobs: int) -> str:
 
 
 def paper_runs(suite: Suite, seeds: int) -> list[RunConfig]:
-    """Return the runs that the paper needs, the longest first so that no core waits for the last one."""
+    """Return the runs that a reproduction needs, the longest first so that no core waits for the last one."""
     pies = [suite.config("pie", d, seed, eps2) for seed in range(seeds) for d in DIMS for eps2 in EPS2_VALUES]
     # What the paper's loss gives up for its likelihood, for the goals; too long for a first look.
     extension = suite.config("pie", LATENT_DIM, 0, EPS2_VALUES[0], RECONSTRUCTION_WEIGHT)
     baselines = [suite.config(model, d, seed) for seed in range(seeds) for d in DIMS for model in ("vae", "wae")]
-    return [*pies, *([] if suite.quick else [extension]), *baselines]
+    return [*([] if suite.quick else [extension]), *pies, *baselines]
 
 
 def sharpness_runs(models: str, eps2: str | None) -> list[tuple[str, float | None]]:
@@ -184,10 +191,9 @@ def write_table_1(
     """Write Table 1 of the runs with d = 8 and seed 0 among `configs`; return it as "table1", and its "audit"."""
     rows = {"true": table1.true_images(suite.dataset, suite.classifier)}
     chosen = [c for c in configs if c.model.latent_dim == SHARPNESS_LATENT_DIM and c.training.seed == 0]
-    for config in sorted(chosen, key=lambda c: family(c).startswith("pie")):  # the baselines first, as in the paper
-        model, _, *eps2 = family(config).split("-")
-        name = f"{model.upper()} ε₀² = {eps2[0].removeprefix('eps')}" if eps2 else model.upper()
-        rows[name] = evaluations[config.name]
+    for config in sorted(chosen, key=lambda c: isinstance(c.model, PIEConfig)):  # the baselines first, as in the paper
+        eps2 = f" ε₀² = {config.model.eps2:g}" if isinstance(config.model, PIEConfig) else ""
+        rows[family(config).split("-")[0].upper() + eps2] = evaluations[config.name]
     table1.write(rows, suite.place.results_dir, suite.origin(map(suite.place.run, chosen)), suite.quick)
     return {"table1": table1.frame(rows), "audit": table1.audit_frame(rows)}
 

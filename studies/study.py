@@ -71,8 +71,10 @@ class Study:
         write_text(TABLES / f"{self.name}.csv", rows.to_csv(index=False, lineterminator="\n"))
         columns = [column for column in COLUMNS if column in rows and (self.levels or column not in LEVELS)]
         shown = rows[["variant", *columns]].dropna(axis="columns", how="all").rename(columns=COLUMNS)
-        commits = ", ".join(sorted({short_commit(commit) for commit in rows["commit"].dropna()}))
-        note = f"`python -m studies {self.name}`, seed 0, validation images, trained at {commits}"
+        commits = ", ".join(
+            sorted({short_commit(commit) for commit in rows.get("commit", pd.Series(dtype=str)).dropna()})
+        )
+        note = f"`python -m studies {self.name}`, validation images, trained at {commits}"
         write_text(TABLES / f"{self.name}.md", f"{markdown(shown)}\n\n{note}\n")
 
 

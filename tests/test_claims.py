@@ -57,7 +57,7 @@ BREAKS = [
 
 
 def test_the_papers_numbers_hold() -> None:
-    judgements = judge(PAPER, quick=False)
+    judgements = judge(PAPER)
     assert [j.claim for j in judgements] == list(range(1, 9))
     assert {j.verdict for j in judgements} == {Verdict.HOLDS}
 
@@ -66,28 +66,38 @@ def test_the_papers_numbers_hold() -> None:
 def test_one_number_flips_one_verdict(claim: int, run: str, name: str, value: float) -> None:
     measured = copy.deepcopy(PAPER)
     measured[run][name] = value
-    judgement = judge(measured, quick=False)[claim - 1]
+    judgement = judge(measured)[claim - 1]
     assert judgement.verdict is Verdict.FAILS
     assert judgement.reason
     assert value in judgement.numbers.values()
 
 
-def test_nan_never_holds() -> None:
-    """A number that could not be measured must not let a claim hold."""
+def test_what_could_not_be_measured_decides_nothing() -> None:
     measured = {run: dict.fromkeys(numbers, float("nan")) for run, numbers in PAPER.items()}
-    assert {j.verdict for j in judge(measured, quick=False)} == {Verdict.FAILS}
+    judgements = judge(measured)
+    assert {j.verdict for j in judgements} == {Verdict.NOT_COMPARABLE}
+    assert all("could not be measured" in j.reason and not j.numbers for j in judgements)
+
+
+def test_each_seed_has_its_verdict() -> None:
+    other = copy.deepcopy(PAPER)
+    other["pie-d10-eps0.1"]["mse"] = 0.019
+    first, *others = judge(PAPER, seeds=[PAPER, other])
+    assert (first.verdict, first.seeds) == (Verdict.HOLDS, [Verdict.HOLDS, Verdict.FAILS])
+    assert {verdict for j in others for verdict in j.seeds} == {Verdict.HOLDS}
+    assert judge(PAPER, seeds=[PAPER])[0].seeds == []
 
 
 @pytest.mark.parametrize("run", PAPER)
 def test_a_missing_run_is_not_comparable(run: str) -> None:
     measured = {name: numbers for name, numbers in PAPER.items() if name != run}
-    affected = [j for j in judge(measured, quick=False) if j.verdict is Verdict.NOT_COMPARABLE]
+    affected = [j for j in judge(measured) if j.verdict is Verdict.NOT_COMPARABLE]
     assert affected
     assert all(run in j.reason for j in affected)
 
 
-def test_a_quick_profile_is_not_comparable() -> None:
-    judgements = judge(PAPER, quick=True)
+def test_runs_that_do_not_compare_have_a_tendency() -> None:
+    judgements = judge(PAPER, "trained too briefly")
     assert len(judgements) == len(CLAIMS)
     assert {j.verdict for j in judgements} == {Verdict.NOT_COMPARABLE}
-    assert {j.tendency for j in judgements} == {Verdict.HOLDS}
+    assert {(j.tendency, j.reason) for j in judgements} == {(Verdict.HOLDS, "trained too briefly")}

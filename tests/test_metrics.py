@@ -154,6 +154,22 @@ def test_a_feature_that_is_not_finite_has_no_frechet_distance() -> None:
     assert metrics.precision_recall_density_coverage(a, b)["precision"] == pytest.approx(19 / 20)
 
 
+def test_an_infinite_pixel_is_not_clipped_to_a_real_image() -> None:
+    classifier, images = Classifier((1, 8, 8), 10), uniform(20, 1, 8, 8)
+    real, broken = features_of(classifier, images), images.clone()
+    broken[0, 0, 0, 0] = torch.inf
+    found = metrics.realism(classifier, broken, real)
+    assert found["precision"] == pytest.approx(19 / 20)
+    assert np.isnan([found["frechet_distance"], found["confidence"]]).all()
+
+
+def test_distance_from_gaussian_is_small_for_one_and_large_for_two() -> None:
+    assert metrics.distance_from_gaussian(normal(4000, 2)) < 0.02
+    # Half of the points at −1 and half at 1: at the first step the distribution function is ½, a Gaussian's Φ(−1).
+    two = torch.tensor([-1.0, 1.0]).repeat(2000)[:, None]
+    assert metrics.distance_from_gaussian(two) == pytest.approx(0.5 - 0.15866, abs=1e-3)
+
+
 def test_precision_and_recall_at_their_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(metrics, "CHUNK", 30)  # several chunks, the last one smaller
     real = normal(100, 5)

@@ -157,7 +157,7 @@ def test_wrong_weights_flip_a_verdict(reproduced: Path, tmp_path: Path) -> None:
     measured = {"pie-d10-eps0.01": trained}
     for worse, eps2 in enumerate(("0.1", "1"), 2):
         measured[f"pie-d10-eps{eps2}"] = {**trained, "mse": worse * trained["mse"]}
-    assert judge(measured, quick=False)[0].verdict is Verdict.HOLDS
+    assert judge(measured)[0].verdict is Verdict.HOLDS
 
     from pie_cli.classifier import load_or_train_classifier
     from pie_cli.data import load_dataset
@@ -168,4 +168,4 @@ def test_wrong_weights_flip_a_verdict(reproduced: Path, tmp_path: Path) -> None:
     run = Run.open(tmp_path / "pie-digits-d10-eps0.01-seed0")
     run.save_weights(build_model(run.config.model))
     measured["pie-d10-eps0.01"] = evaluate(run, dataset, classifier, "cpu").numbers
-    assert judge(measured, quick=False)[0].verdict is Verdict.FAILS
+    assert judge(measured)[0].verdict is Verdict.FAILS

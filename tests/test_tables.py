@@ -13,10 +13,10 @@ from rich.console import Console
 
 from pie_cli.data import load_dataset
 from pie_cli.evaluation import PCA, audit
+from pie_cli.grid import Place
 from pie_cli.launch import run_config, train_command
 from pie_cli.metrics import reconstruction_mse
-from pie_cli.paper import PROFILE_EPOCHS
-from pie_cli.suite import summary
+from pie_cli.suite import Suite, means, summary
 from pie_cli.tables import print_table
 from tests.conftest import pie
 
@@ -68,5 +68,19 @@ def test_a_narrow_terminal_cuts_no_number() -> None:
     assert "11.12" in text.getvalue()
 
 
-def test_profiles_differ() -> None:
-    assert PROFILE_EPOCHS["quick"] < PROFILE_EPOCHS["paper"]
+def test_worst_cases_are_not_averaged() -> None:
+    """An inverse that fails for one seed fails."""
+    runs = [{"mse": 0.02, "inverse_error": 1e-5, "samples_not_finite": 0.0}]
+    runs += [{"mse": 0.04, "inverse_error": 0.5, "samples_not_finite": 7.0}]
+    assert means({"pie": runs})["pie"] == pytest.approx({"mse": 0.03, "inverse_error": 0.5, "samples_not_finite": 7.0})
+    table = summary({"pie": runs}).set_index("")
+    assert table.loc["exact inverse: largest error, float32", "pie"] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("epochs", "dataset", "reason"), [(1, "mnist", "quick"), (10, "digits", "MNIST"), (10, "mnist", "")]
+)
+def test_only_full_trainings_on_mnist_compare_with_the_paper(epochs: int, dataset: str, reason: str) -> None:
+    suite = Suite(dataset, True, Place(Path("results"), None, "cpu", 1), epochs, Console())
+    assert reason in suite.incomparable
+    assert bool(suite.incomparable) == bool(reason)
