@@ -50,9 +50,12 @@ def find_accelerator(device: str) -> str:
 
     available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if device == "auto":
-        return next(name for name, there in available.items() if there)
+        device = next(name for name, there in available.items() if there)
     if not available[device]:
         raise UsageError(f"--device {device}: no such device is usable on this machine; use --device auto or cpu")
+    if device == "cuda":
+        # cuDNN's default for convolutions, ten bits of mantissa, would not let s, b and g be inverted to float32.
+        torch.backends.cudnn.allow_tf32 = False
     return device
 
 

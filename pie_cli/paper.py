@@ -1,4 +1,4 @@
-"""The paper's constants (arXiv 2111.00619), each with its section, and the sizes of our figures."""
+"""The paper's constants (arXiv 2111.00619), each with its section, and ours for its training and figures."""
 
 from __future__ import annotations
 

@@ -153,7 +153,8 @@ class PIE(Autoencoder):
         """Return "loss", the mean −log p(x) per pixel value, and the means of all terms of Eq. 17.
 
         "r1_over_eps2", … are the mean squared residuals in units of ε₀²: 1 where a level is calibrated. With the
-        reconstruction option, "loss" also has the squared error of decoding from z alone, in the range [−1, 1].
+        reconstruction option, "loss" also has the squared error of decoding from z alone, in the range [−1, 1], to `x`
+        as it is: in training with its noise, whose variance is the least that "reconstruction" can be.
 
         Arguments:
             x: images (B, C, H, W) in [0, 1].

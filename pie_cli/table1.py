@@ -20,8 +20,8 @@ NOTE = (
     "Sharpness: variance of the response to the four-neighbour Laplacian, valid border, images in [0, 1] and clipped, "
     "mean and standard error over the images; samples from N(0, I). More is not better: compare with the true images, "
     "and with the Fréchet distance and precision of the same samples to the test images, in the features of a small "
-    "classifier (not Inception's: comparable within this table only). The true row's realism is that of the first "
-    "training images, the best that a sampler could do."
+    "classifier (not Inception's: comparable within this table only). The true row's realism is that of as "
+    "many training images, about the best that a sampler could do."
 )
 
 

@@ -325,7 +325,7 @@ def validate(model: Autoencoder, images: ImageSet, config: TrainingConfig, check
     return {
         **{f"val_{name}": value for name, value in sums.items()},
         "val_mse": squared / len(images),
-        "z_std": float(torch.cat(codes).std()),
+        "z_std": float(torch.cat(codes).var(0, correction=0).mean().sqrt()),  # as `metrics.code_statistics` has it
         "sample_max_abs": float(samples.nan_to_num().abs().max()),
         "samples_not_finite": float((~samples.flatten(1).isfinite().all(1)).sum()),
     }

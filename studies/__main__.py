@@ -1,7 +1,7 @@
 """`python -m studies [NAME …]`: measure what the tables of these studies, or of all, still lack; write the page.
 
-The tables are the record: a row in studies/results/ is not measured again until it is deleted there. Trainings lie
-under results/studies/, and one that was interrupted goes on.
+The tables are the record: what has a row in one of studies/results/ is not measured again, on whichever machine and at
+whichever commit that was (the page names them). Trainings lie under results/studies/; interrupted ones go on.
 """
 
 from __future__ import annotations

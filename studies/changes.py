@@ -19,6 +19,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from pie_cli import pie, training
 from pie_cli.autoencoder import Autoencoder
+from pie_cli.baselines import BaselineConfig, WAEConfig
 from pie_cli.bijections import contractive_scale
 from pie_cli.paper import LATENT_DIM
 from pie_cli.runs import Run
@@ -114,7 +115,7 @@ def silu() -> None:
 
 
 def cosine() -> None:
-    """A cosine schedule with a warm-up of 2 % in the place of the one-cycle."""
+    """A cosine schedule with a warm-up of 2 %, and a constant β₁, in the place of the one-cycle, which moves both."""
 
     class Cosine(LambdaLR):
         def __init__(self, optimizer: Optimizer, max_lr: float, total_steps: int) -> None:
@@ -170,7 +171,7 @@ def average_500() -> None:
 
 
 def spectral_norm() -> None:
-    """Hidden layers of the networks of s and b have spectral norm 1; g's are free."""
+    """Hidden layers of the networks of s and b have spectral norm 1, a kernel as a matrix; g's are free."""
     plain = pie.AffineCoupling
 
     def coupling(features: int, network: Callable[[int, int], nn.Module], scale: Any) -> nn.Module:
@@ -185,6 +186,27 @@ def spectral_norm() -> None:
         return plain(features, bounded, scale)
 
     _set(pie, AffineCoupling=coupling)
+
+
+def _configured(config: type[BaselineConfig], **values: Any) -> None:
+    plain = config.__post_init__
+
+    def changed(self: BaselineConfig) -> None:
+        for name, value in values.items():
+            object.__setattr__(self, name, value)  # it is frozen
+        plain(self)
+
+    _set(config, __post_init__=changed)
+
+
+def wae_200() -> None:
+    """WAE's λ is 200, what its authors' code amounts to."""
+    _configured(WAEConfig, mmd_weight=200.0)
+
+
+def wide_baselines() -> None:
+    """The convolutions of VAE and WAE have twice as many channels."""
+    _configured(BaselineConfig, width=2 * BaselineConfig.width)
 
 
 def isometry() -> None:

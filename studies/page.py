@@ -17,8 +17,8 @@ one thing changed, on one CPU thread, evaluated on validation images: the test i
 that of decoding from z alone; "FD" the Fréchet distance of samples to the images in a small classifier's
 features, comparable within this page only. These are short trainings: they rank settings and reproduce nothing.
 
-`python -m studies` measures the rows that a table lacks and writes this page; delete a row from a table in
-`studies/results/` to have it measured again."""
+`python -m studies` measures the rows that a table lacks and writes this page. To have a row measured again, delete
+it from every table in `studies/results/`, and its folder under `results/studies/`."""
 
 
 def page() -> str:

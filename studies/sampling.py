@@ -14,6 +14,9 @@ STUDY = Study(
         "ε₀² = 0.1, noise 0.01": "--eps2 0.1 --noise 0.01",
         "ε₀² = 1, noise 0.01": "--eps2 1 --noise 0.01",
         "VAE": "--model vae",
-        "WAE": "--model wae",
+        "WAE, λ = 10": "--model wae",
+        "WAE, λ = 200": "--model wae +wae_200",
+        "VAE, twice as wide": "--model vae +wide_baselines",
+        "WAE, twice as wide": "--model wae +wide_baselines",
     },
 )

@@ -1,4 +1,4 @@
-"""What every study is: variants of one training at equal budget and seed, judged on the validation images."""
+"""What every study is: variants of one training, at equal budget and seed where they do not say otherwise."""
 
 from __future__ import annotations
 
