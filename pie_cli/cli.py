@@ -285,7 +285,10 @@ def evaluate(
 @app.command()
 def reproduce(
     profile: options.ProfileOption = "quick",
-    seeds: Annotated[int, typer.Option(min=1, max=1000, help="Seeds of every run; tables show mean ± std.")] = 1,
+    seeds: Annotated[int, typer.Option(min=1, max=1000, help="Seeds of every PIE; tables show mean ± std.")] = 1,
+    baseline_seeds: Annotated[
+        int | None, typer.Option(min=1, max=1000, help="Seeds of VAE and WAE.", show_default="--seeds")
+    ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 if a claim FAILS.")] = False,
     jobs: options.JobsOption = None,
     dataset: options.DatasetOption = "mnist",
@@ -303,7 +306,7 @@ def reproduce(
     from pie_cli.suite import Suite
 
     suite = Suite.prepare(profile, dataset, data_dir, offline, results_dir, device, jobs, out)
-    print_verdicts(suite, reproduce_all(suite, seeds), strict)
+    print_verdicts(suite, reproduce_all(suite, seeds, baseline_seeds or seeds), strict)
 
 
 def _run(

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""Copy a full reproduction into results/ of this repository, without its weights.
+"""Copy a full reproduction into results/ of this repository, without its models' weights.
 
     python scripts/record_results.py FOLDER
 
-FOLDER is the --results-dir of `pie reproduce --profile paper`. The page, the figures and the tables keep their names;
-what describes each run goes to results/runs/NAME, where no command takes it for a run that can be loaded.
+FOLDER is the --results-dir of `pie reproduce --profile paper`. The page, the figures, the tables and the classifier that
+Fréchet distances rest on keep their names; what describes each run goes to results/runs/NAME, where no command takes it
+for a run that can be loaded.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import sys
 from pathlib import Path
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
-PAGE = ("README.md", "claims.json", "evaluation.*", "table1*", "fig[789].*")
+PAGE = ("README.md", "claims.json", "evaluation.*", "table1*", "fig[789].*", "classifier-mnist.safetensors")
 RUN = ("config.json", "metrics.csv", "provenance.json", "evaluation.json", "learning_curve.png")
 
 

@@ -16,7 +16,8 @@ from pie_cli.evaluation import PCA, audit
 from pie_cli.grid import Place
 from pie_cli.launch import run_config, train_command
 from pie_cli.metrics import reconstruction_mse
-from pie_cli.suite import Suite, means, summary
+from pie_cli.reproduce import paper_runs
+from pie_cli.suite import Suite, family, means, summary
 from pie_cli.tables import print_table
 from tests.conftest import pie
 
@@ -75,6 +76,18 @@ def test_worst_cases_are_not_averaged() -> None:
     assert means({"pie": runs})["pie"] == pytest.approx({"mse": 0.03, "inverse_error": 0.5, "samples_not_finite": 7.0})
     table = summary({"pie": runs}).set_index("")
     assert table.loc["exact inverse: largest error, float32", "pie"] == 0.5
+
+
+def test_seeds_of_pie_and_of_the_baselines() -> None:
+    suite = Suite("mnist", True, Place(Path("results"), None, "cpu", 1), 10, Console())
+    seeds: dict[str, list[int]] = {}
+    for config in paper_runs(suite, seeds=3, baseline_seeds=2):
+        seeds.setdefault(family(config), []).append(config.training.seed)
+    baselines = {name: of for name, of in seeds.items() if not name.startswith("pie")}
+    assert baselines == {f"{model}-d{d}": [0, 1] for model in ("vae", "wae") for d in (8, 10)}
+    assert {name for name, of in seeds.items() if of == [0, 1, 2]} == {
+        f"pie-d{d}-eps{eps2}" for d in (8, 10) for eps2 in ("0.01", "0.1", "1")
+    }
 
 
 @pytest.mark.parametrize(

@@ -220,6 +220,7 @@ MISTAKES = [
     ("evaluate --results-dir {empty}", 1, "there is no finished run in {empty}; train one with: pie train"),
     ("evaluate --results-dir nowhere", 1, "there is no finished run in nowhere; train one with: pie train"),
     ("reproduce --seeds 0", 2, "'--seeds'"),
+    ("reproduce --baseline-seeds 0", 2, "'--baseline-seeds'"),
     ("reproduce --seeds 1.5", 2, "'--seeds': it must be a valid integer, got '1.5'"),
     (f"reproduce --seeds {HUGE}", 2, "'--seeds': it must be less than or equal to 1000"),
     ("reproduce --jobs x", 2, "'--jobs': it must be a valid integer, got 'x'"),
