@@ -256,7 +256,7 @@ def sharpness(
     results_dir: options.ResultsOption = Path("results"),
     device: options.DeviceOption = "auto",
 ) -> None:
-    """Table 1: the sharpness of 10,000 samples at d = 8, with realism beside it; trains what is missing."""
+    """Table 1: the sharpness of samples at d = 8 (10,000; quick: 1,000), and their realism; trains what is missing."""
     from pie_cli.reproduce import print_table_1, sharpness_runs
     from pie_cli.suite import Suite
 
@@ -285,7 +285,9 @@ def evaluate(
 @app.command()
 def reproduce(
     profile: options.ProfileOption = "quick",
-    seeds: Annotated[int, typer.Option(min=1, max=1000, help="Seeds of every PIE; tables show mean ± std.")] = 1,
+    seeds: Annotated[
+        int, typer.Option(min=1, max=1000, help="Seeds of every PIE; the evaluation shows mean ± std.")
+    ] = 1,
     baseline_seeds: Annotated[
         int | None, typer.Option(min=1, max=1000, help="Seeds of VAE and WAE.", show_default="--seeds")
     ] = None,

@@ -54,9 +54,18 @@ def find_accelerator(device: str) -> str:
     if not available[device]:
         raise UsageError(f"--device {device}: no such device is usable on this machine; use --device auto or cpu")
     if device == "cuda":
-        # cuDNN's default for convolutions, ten bits of mantissa, would not let s, b and g be inverted to float32.
-        torch.backends.cudnn.allow_tf32 = False
+        compute_in_float32()
     return device
+
+
+def compute_in_float32() -> None:
+    """Have a GPU's convolutions computed in float32, so that s, b and g are the same functions in both directions.
+
+    cuDNN's default is TF32, with ten bits of mantissa.
+    """
+    import torch
+
+    torch.backends.cudnn.allow_tf32 = False
 
 
 def check_devices(accelerator: str, devices: int) -> None:

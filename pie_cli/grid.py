@@ -29,7 +29,7 @@ from pie_cli.allocator import keep_freed_memory
 from pie_cli.classifier import Classifier, load_or_train_classifier
 from pie_cli.configuration import RunConfig
 from pie_cli.data import Dataset, load_dataset
-from pie_cli.devices import Execution
+from pie_cli.devices import Execution, compute_in_float32
 from pie_cli.errors import Interrupted, PIEError, in_users_terms
 from pie_cli.evaluation import evaluate
 from pie_cli.grid_display import GridDisplay
@@ -173,6 +173,7 @@ def _work(runs: Sequence[Run], place: Place, end: Connection) -> None:
     try:
         raise_on_signals()
         keep_freed_memory()
+        compute_in_float32()
         if place.accelerator == "cpu":
             # The number of threads decides the last bits of a result, so neither --jobs nor the machine decides it; and
             # one thread a run makes most of many cores.

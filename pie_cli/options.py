@@ -46,7 +46,7 @@ Eps2Option = Annotated[
 ]
 LatentDimOption = Annotated[int, typer.Option("--latent-dim", help="d, the size of z.", min=1, rich_help_panel=MODEL)]
 SeedOption = Annotated[
-    int, typer.Option("--seed", help="Seed of weights, order and noise.", min=0, rich_help_panel=TRAINING)
+    int, typer.Option("--seed", help="Seed of the training: weights, order, noise.", min=0, rich_help_panel=TRAINING)
 ]
 DatasetOption = Annotated[
     Literal["mnist", "digits"],
@@ -55,7 +55,7 @@ DatasetOption = Annotated[
 DataDirOption = Annotated[
     Path | None,
     typer.Option(
-        "--data-dir", help="Folder with MNIST's files, or for them.", show_default="the cache folder",
+        "--data-dir", help="Folder with MNIST's files, or to download them into.", show_default="the cache folder",
         parser=_folder, metavar="FOLDER", rich_help_panel=FILES,
     ),
 ]  # fmt: skip
@@ -110,7 +110,7 @@ RunsArgument = Annotated[
     list[Path] | None,
     typer.Argument(
         metavar="[RUN]...",
-        help="Run folders; without any, all runs in --results-dir.",
+        help="Run folders; without any, all finished runs in --results-dir.",
         parser=_path,
         show_default=False,
     ),
@@ -227,16 +227,14 @@ DenseWidthOption = Annotated[
     typer.Option(
         min=1,
         max=100_000,
-        help="Features of PIE's dense s, b, g into z; less elsewhere.",
+        help="Features of PIE's dense s, b, g in the block that reduces to d; less elsewhere.",
         show_default="512",
         rich_help_panel=MODEL,
     ),
 ]
 DenseDepthOption = Annotated[
     int | None,
-    typer.Option(
-        min=1, max=100, help="Hidden layers of PIE's dense s, b, g into z.", show_default="3", rich_help_panel=MODEL
-    ),
+    typer.Option(min=1, max=100, help="Hidden layers of the same.", show_default="3", rich_help_panel=MODEL),
 ]
 NoiseOption = Annotated[
     float | None,
@@ -249,7 +247,7 @@ NoiseOption = Annotated[
 AnnealOption = Annotated[
     float | None,
     typer.Option(
-        help="Share of the steps in which PIE's ε₀² falls from 0.1, where it ends lower, and the noise in proportion.",
+        help="Share of the steps in which PIE's ε₀² falls from 0.1 to a lower --eps2, and the noise with it.",
         show_default="0.6 for PIE",
         rich_help_panel=TRAINING,
     ),
@@ -279,7 +277,7 @@ ResumeOption = Annotated[
     typer.Option("--resume", help="Go on with an interrupted run, or start it.", rich_help_panel=FILES),
 ]
 OverwriteOption = Annotated[
-    bool, typer.Option("--overwrite", help="Train a run anew that exists.", rich_help_panel=FILES)
+    bool, typer.Option("--overwrite", help="Discard the run that exists and train it again.", rich_help_panel=FILES)
 ]
 TensorboardOption = Annotated[
     bool,

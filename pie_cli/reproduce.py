@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
@@ -64,31 +64,53 @@ def reproduce(suite: Suite, seeds: int, baseline_seeds: int) -> list[Judgement]:
     missing = [run for run in runs if not run.finished]
     pca = cache(suite.pca)
     evaluations = suite.evaluations(configs, meanwhile=lambda: [pca(d) for d in DIMS])
-    folder, facts = suite.place.results_dir, suite.facts(runs)
-    suite.console.print(f"drawing Fig. 7, 8 and 9 and writing the tables into {folder}")
+    suite.console.print(f"drawing Fig. 7, 8 and 9 and writing the tables into {suite.place.results_dir}")
     draw_figures(suite, evaluations)
     certificate = certify(suite, evaluations)
     tables = write_table_1(suite, configs, evaluations)
-
     floors = {f"pca-d{d}": [pca(d)] for d in DIMS}
+    judgements = write_page(suite, runs, evaluations, floors, tables, certificate)
+    suite.console.print(_time_taken(missing, time.monotonic() - started, suite.place.jobs))
+    return judgements
+
+
+def write_page(
+    suite: Suite,
+    runs: Sequence[Run],
+    evaluations: Mapping[str, Evaluation],
+    floors: Mapping[str, list[dict[str, float]]],
+    tables: Mapping[str, pd.DataFrame],
+    certificate: Mapping[str, float],
+) -> list[Judgement]:
+    """Write the evaluation of all runs, the verdicts, and README.md, which shows all; return the verdicts.
+
+    Arguments:
+        suite: data, profile and place.
+        runs: all, of any number of seeds.
+        evaluations: of each run, by its name.
+        floors: figures of merit of PCA, by what the evaluation calls it.
+        tables: "table1" and its "audit".
+        certificate: as `certify` returns it.
+    """
+    folder, facts, configs = suite.place.results_dir, suite.facts(runs), [run.config for run in runs]
     numbers = {**floors, **by_family(configs, evaluations)}
-    tables["evaluation"] = summary(numbers)
-    raw = pd.DataFrame({"run": name, **evaluation.numbers} for name, evaluation in evaluations.items())
-    write_table(tables["evaluation"], folder / "evaluation", suite.origin(runs), raw=raw)
+    evaluation = summary(numbers)
+    raw = pd.DataFrame({"run": config.name, **evaluations[config.name].numbers} for config in configs)
+    write_table(evaluation, folder / "evaluation", suite.origin(runs), raw=raw)
 
     true = tables["table1"].iloc[0]
     real = {"sharpness": float(true["sharpness"]), "sharpness_error": float(true["± (s.e.)"])}
     measured = {**means(numbers), "true": real}
+    seeds = sorted({config.training.seed for config in configs})
     # What has fewer seeds stands beside each seed of the others with its mean.
-    of_seeds = [by_family([c for c in configs if c.training.seed == seed], evaluations) for seed in range(seeds)]
+    of_seeds = [by_family([c for c in configs if c.training.seed == seed], evaluations) for seed in seeds]
     judgements = judge(measured, suite.incomparable, [{**measured, **means(of_one)} for of_one in of_seeds])
+    shown = {**tables, "evaluation": evaluation}
     if not suite.incomparable:
-        tables["goals"] = pd.DataFrame(map(asdict, goals(measured)))
-    verdicts = [asdict(judgement) for judgement in judgements]
+        shown["goals"] = pd.DataFrame(map(asdict, goals(measured)))
     about = {"quick": suite.quick, **facts, "certificate": without_nan(certificate)}
-    write_json(folder / "claims.json", {**about, "claims": verdicts})
-    write_text(folder / "README.md", results_page(judgements, tables, certificate, facts, suite.quick))
-    suite.console.print(_time_taken(missing, time.monotonic() - started, suite.place.jobs))
+    write_json(folder / "claims.json", {**about, "claims": [asdict(judgement) for judgement in judgements]})
+    write_text(folder / "README.md", results_page(judgements, shown, certificate, facts, suite.quick))
     return judgements
 
 

@@ -87,9 +87,12 @@ class TrainingState:
         return tensors
 
     def check(self, tensors: dict[str, Tensor], metadata: dict[str, Any]) -> None:
-        """Raise ValueError unless these are what `save` writes in this training, on this kind of device."""
+        """Raise ValueError unless these are what `save` writes in this training; PIEError on another kind of device."""
         if "noise" in tensors and tensors["noise"].shape != self.noise.get_state().shape:
-            raise ValueError("it was written on another kind of device, where it goes on")
+            raise PIEError(
+                "the checkpoint was written on another kind of device: go on with that --device, or start anew with "
+                "--overwrite"
+            )
         adam = {
             i: {"step": torch.zeros(()), "exp_avg": p, "exp_avg_sq": p} for i, p in enumerate(self.model.parameters())
         }

@@ -3,9 +3,9 @@
 
     python scripts/record_results.py FOLDER
 
-FOLDER is the --results-dir of `pie reproduce --profile paper`. The page, the figures, the tables and the classifier that
-Fréchet distances rest on keep their names; what describes each run goes to results/runs/NAME, where no command takes it
-for a run that can be loaded.
+FOLDER is the --results-dir of `pie reproduce --profile paper`. The page, the figures, the tables and the classifier
+that Fréchet distances rest on keep their names; what describes each run goes to results/runs/NAME, where no command
+takes it for a run that can be loaded.
 """
 
 from __future__ import annotations

@@ -144,9 +144,8 @@ def test_the_readmes_commands_run(
     table = pd.read_csv("results/evaluation.csv", index_col=0)
     assert table.index.tolist() == ["PCA d = 10", "pie-digits-d10-eps0.01-seed0, 1 epoch (quick run)"]
     assert table[["mse", "knn_accuracy", "umap_silhouette"]].notna().all(axis=None)
-    images = torch.rand(3, 1, 28, 28)
     for block in readme_blocks("python"):
-        exec(block.replace("/pie-d10", "/pie-digits-d10"), {"images": images})
+        exec(block.replace("/showcase", "/pie-digits-d10-eps0.01-seed0"), {})
 
 
 def test_wrong_weights_flip_a_verdict(reproduced: Path, tmp_path: Path) -> None:
