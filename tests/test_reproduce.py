@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 
 from pie_cli.claims import Verdict, judge
 from pie_cli.evaluation import evaluate
