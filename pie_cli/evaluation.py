@@ -156,7 +156,7 @@ def _kept(path: Path, key: str) -> Evaluation | None:
             if sum(member.file_size for member in arrays.zip.infolist()) > LARGEST_ARRAYS:
                 return None
             parts = [arrays[name] for name in ARRAYS]
-        return Evaluation(_with_nan(stored["numbers"]), _with_nan(stored["audit"]), *parts)
+        return Evaluation(with_nan(stored["numbers"]), with_nan(stored["audit"]), *parts)
     except Exception:  # whatever is wrong with it, it can be made again
         return None
 
@@ -166,7 +166,8 @@ def without_nan(values: Mapping[str, float]) -> dict[str, float | None]:
     return {name: None if math.isnan(value) else value for name, value in values.items()}
 
 
-def _with_nan(values: Mapping[str, float | None]) -> dict[str, float]:
+def with_nan(values: Mapping[str, float | None]) -> dict[str, float]:
+    """Return numbers as they were before `without_nan`."""
     return {name: math.nan if value is None else float(value) for name, value in values.items()}
 
 

@@ -69,7 +69,8 @@ def reproduce(suite: Suite, seeds: int, baseline_seeds: int) -> list[Judgement]:
     certificate = certify(suite, evaluations)
     tables = write_table_1(suite, configs, evaluations)
     floors = {f"pca-d{d}": [pca(d)] for d in DIMS}
-    judgements = write_page(suite, runs, evaluations, floors, tables, certificate)
+    numbers = {name: evaluation.numbers for name, evaluation in evaluations.items()}
+    judgements = write_page(suite, runs, numbers, floors, tables, certificate)
     suite.console.print(_time_taken(missing, time.monotonic() - started, suite.place.jobs))
     return judgements
 
@@ -77,7 +78,7 @@ def reproduce(suite: Suite, seeds: int, baseline_seeds: int) -> list[Judgement]:
 def write_page(
     suite: Suite,
     runs: Sequence[Run],
-    evaluations: Mapping[str, Evaluation],
+    numbers: Mapping[str, dict[str, float]],
     floors: Mapping[str, list[dict[str, float]]],
     tables: Mapping[str, pd.DataFrame],
     certificate: Mapping[str, float],
@@ -87,23 +88,23 @@ def write_page(
     Arguments:
         suite: data, profile and place.
         runs: all, of any number of seeds.
-        evaluations: of each run, by its name.
-        floors: figures of merit of PCA, by what the evaluation calls it.
+        numbers: figures of merit of each run, by its name.
+        floors: those of PCA, by what the evaluation calls it.
         tables: "table1" and its "audit".
         certificate: as `certify` returns it.
     """
     folder, facts, configs = suite.place.results_dir, suite.facts(runs), [run.config for run in runs]
-    numbers = {**floors, **by_family(configs, evaluations)}
-    evaluation = summary(numbers)
-    raw = pd.DataFrame({"run": config.name, **evaluations[config.name].numbers} for config in configs)
+    families = {**floors, **by_family(configs, numbers)}
+    evaluation = summary(families)
+    raw = pd.DataFrame({"run": config.name, **numbers[config.name]} for config in configs)
     write_table(evaluation, folder / "evaluation", suite.origin(runs), raw=raw)
 
     true = tables["table1"].iloc[0]
     real = {"sharpness": float(true["sharpness"]), "sharpness_error": float(true["± (s.e.)"])}
-    measured = {**means(numbers), "true": real}
+    measured = {**means(families), "true": real}
     seeds = sorted({config.training.seed for config in configs})
     # What has fewer seeds stands beside each seed of the others with its mean.
-    of_seeds = [by_family([c for c in configs if c.training.seed == seed], evaluations) for seed in seeds]
+    of_seeds = [by_family([c for c in configs if c.training.seed == seed], numbers) for seed in seeds]
     judgements = judge(measured, suite.incomparable, [{**measured, **means(of_one)} for of_one in of_seeds])
     shown = {**tables, "evaluation": evaluation}
     if not suite.incomparable:

@@ -189,11 +189,13 @@ def _mean(runs: pd.DataFrame) -> pd.Series:
     return mean
 
 
-def by_family(configs: Iterable[RunConfig], evaluations: Mapping[str, Evaluation]) -> dict[str, list[dict[str, float]]]:
-    """Return the figures of merit of all seeds, by family."""
+def by_family(
+    configs: Iterable[RunConfig], numbers: Mapping[str, dict[str, float]]
+) -> dict[str, list[dict[str, float]]]:
+    """Return the figures of merit of all seeds, by family, given those of each run."""
     families = defaultdict(list)
     for config in configs:
-        families[family(config)].append(evaluations[config.name].numbers)
+        families[family(config)].append(numbers[config.name])
     return dict(families)
 
 
