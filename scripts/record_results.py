@@ -30,7 +30,7 @@ from pie_cli.suite import Suite
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 CLASSIFIER = "classifier-mnist.safetensors"
-PAGE = ("README.md", "claims.json", "evaluation.*", "table1*", "fig[789].*", CLASSIFIER)
+PAGE = ("README.md", "claims.json", "evaluation.*", "table1*.[cmpt]*", "fig[789].p*", CLASSIFIER)
 RUN = ("config.json", "metrics.csv", "provenance.json", "evaluation.json", "learning_curve.png")
 
 

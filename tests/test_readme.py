@@ -1,0 +1,71 @@
+"""The README's figures are those of the recorded reproduction, cell by cell."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "results"
+
+ROWS = {  # of the table of d = 10: what the README calls each, and its column in results/evaluation.md
+    "PCA (the floor)": "pca-d10",
+    "PIE, ε₀² = 0.01": "pie-d10-eps0.01",
+    "PIE, ε₀² = 0.1": "pie-d10-eps0.1",
+    "PIE, ε₀² = 1": "pie-d10-eps1",
+    "VAE": "vae-d10",
+    "WAE": "wae-d10",
+    "PIE, ε₀² = 0.01, `--reconstruction 10`": "pie-d10-eps0.01-rec10",
+}
+MEASURES = (
+    "MSE from z alone",
+    "5-NN accuracy of z",
+    "UMAP plane: silhouette of the digits",
+    "bits per dimension",
+    "samples at N(0, 1): Fréchet distance",
+    "samples of a mixture fitted to z: Fréchet distance",
+)
+
+
+def cells(path: Path) -> list[list[str]]:
+    """Return the cells of the first table of a Markdown file, its ruler left out."""
+    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("|")]
+    table = [[cell.strip().replace("\\", "") for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
+    return [table[0], *table[2:]]
+
+
+def row(values: list[str]) -> str:
+    return f"| {' | '.join(value if value not in ('', 'nan') else '–' for value in values)} |"
+
+
+def expected_rows() -> list[str]:
+    """Return the rows of the README's tables: Table 1, figures of merit at d = 10, verdicts."""
+    heads, *lines = cells(RESULTS / "table1.md")
+    shown = [heads.index(name) for name in ("", "paper", "sharpness", "|sharpness − true|", "Fréchet distance")]
+    rows = [row([line[index] for index in shown]) for line in lines]
+
+    families, *measures = cells(RESULTS / "evaluation.md")
+    by_name = {line[0]: line for line in measures}
+    for title, family in ROWS.items():
+        rows.append(row([title, *(by_name[measure][families.index(family)] for measure in MEASURES)]))
+
+    claims = json.loads((RESULTS / "claims.json").read_text(encoding="utf-8"))["claims"]
+    return rows + [f"| {claim['text']} | {claim['verdict']} |" for claim in claims]
+
+
+def own_results() -> bool:
+    """Return whether a reproduction of the user's own lies in the record's place."""
+    diff = subprocess.run(
+        ["git", "diff", "--quiet", "HEAD", "--", "results"], cwd=ROOT, capture_output=True, check=False
+    )
+    return diff.returncode == 1
+
+
+@pytest.mark.skipif(own_results(), reason="results/ holds another reproduction than the repository's")
+def test_tables_are_those_of_the_record() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert [line for line in expected_rows() if line not in readme.splitlines()] == []
