@@ -37,7 +37,7 @@ def main() -> None:
     studies = [names[name] for name in arguments.names or names]
 
     dataset = load_dataset("mnist")
-    load_or_train_classifier(RUNS, dataset.train, dataset.name)
+    load_or_train_classifier(RUNS.parent, dataset.train, dataset.name)  # the record's, in a checkout
     rows = recorded()
     wanted = dict.fromkeys(study.options(variant) for study in studies for variant in study.variants)
     missing = [options for options in wanted if options not in rows]

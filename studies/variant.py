@@ -43,7 +43,7 @@ def main() -> None:
             raise
     (run_folder,) = Path(folder).glob("*-d10-*")
     run, dataset = Run.open(run_folder), load_dataset("mnist", offline=True)
-    classifier = load_or_train_classifier(Path(folder).parent, dataset.train, dataset.name)
+    classifier = load_or_train_classifier(Path(folder).parents[1], dataset.train, dataset.name)
     judged = replace(dataset, test=dataset.validation)
     row: dict[str, object] = dict(evaluate(run, judged, classifier, "cpu").numbers)
     if isinstance(model := run.load_model(), PIE):
