@@ -90,7 +90,7 @@ def check_precision(accelerator: str, precision: str) -> None:
 
 
 def slow_bfloat16(accelerator: str) -> bool:
-    """Return whether the accelerator is a CPU that emulates bfloat16, as with AVX2: a step takes 11 times as long."""
+    """Return whether the accelerator is a CPU that only emulates bfloat16, which makes a step many times as long."""
     import torch
 
     return accelerator == "cpu" and not (

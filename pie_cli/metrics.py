@@ -145,18 +145,23 @@ def linear_probe_accuracy(train_codes: Array, train_labels: Array, codes: Array,
     return float(probe.score(_rows(codes), np.asarray(labels)))
 
 
+def spread(codes: Array) -> float:
+    """Return the root of the mean variance of the dimensions of codes (N, d), which is 1 for the prior N(0, I)."""
+    return float(np.sqrt(_rows(codes).var(0).mean()))
+
+
 def code_statistics(codes: Array) -> dict[str, float]:
     """Return how far codes (N, d) are from the prior N(0, I), for which these are 0, 1 and 0.
 
-    "largest_mean" is the largest |mean| of a dimension, "std" the root of the dimensions' mean variance, "kurtosis" the
-    dimensions' mean excess kurtosis (nan if a dimension is constant).
+    "largest_mean" is the largest |mean| of a dimension, "std" is `spread`, "kurtosis" the dimensions' mean
+    excess kurtosis (nan if a dimension is constant).
     """
     from scipy.stats import kurtosis
 
     z = _rows(codes)
     return {
         "largest_mean": float(np.abs(z.mean(0)).max()),
-        "std": float(np.sqrt(z.var(0).mean())),
+        "std": spread(codes),
         "kurtosis": float(kurtosis(z).mean()),
     }
 

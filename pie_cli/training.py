@@ -24,7 +24,7 @@ from pie_cli.distributed import agreed_signal, mean_over_ranks, start_processes
 from pie_cli.errors import Interrupted, PIEError, UsageError
 from pie_cli.files import write_json, write_text
 from pie_cli.interrupts import deferred_signals
-from pie_cli.metrics import squared_error
+from pie_cli.metrics import spread, squared_error
 from pie_cli.models import build_model
 from pie_cli.pie import PIE, PIEConfig
 from pie_cli.progress import Display
@@ -328,7 +328,7 @@ def validate(model: Autoencoder, images: ImageSet, config: TrainingConfig, check
     return {
         **{f"val_{name}": value for name, value in sums.items()},
         "val_mse": squared / len(images),
-        "z_std": float(torch.cat(codes).var(0, correction=0).mean().sqrt()),  # as `metrics.code_statistics` has it
+        "z_std": spread(torch.cat(codes)),
         "sample_max_abs": float(samples.nan_to_num().abs().max()),
         "samples_not_finite": float((~samples.flatten(1).isfinite().all(1)).sum()),
     }

@@ -15,6 +15,7 @@ figures and Table 1.
 
 from __future__ import annotations
 
+import argparse
 import json
 import shutil
 import sys
@@ -36,10 +37,14 @@ RUN = ("config.json", "metrics.csv", "provenance.json", "evaluation.json", "lear
 
 def main() -> None:
     """Copy what there is to copy, say what it weighs, and make the page anew where runs are added."""
-    source, add = Path(sys.argv[1]).resolve(), sys.argv[2:] == ["--add"]
+    parser = argparse.ArgumentParser(description="Keep the record of a full reproduction in results/.")
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="the --results-dir of the reproduction")
+    parser.add_argument("--add", action="store_true", help="keep the record that is there, and add these runs to it")
+    arguments = parser.parse_args()
+    source, add = arguments.folder.resolve(), arguments.add
     page = [] if add else [path for pattern in PAGE for path in sorted(source.glob(pattern))]
     runs = [path for name in RUN for path in sorted(source.glob(f"*-seed*/{name}"))]
-    if source == RESULTS or not runs or not (page or add):
+    if source == RESULTS or not runs or not (page or add) or not (source / CLASSIFIER).exists():
         sys.exit(f"error: {source} has no full reproduction of another folder")
     if add and (source / CLASSIFIER).read_bytes() != (RESULTS / CLASSIFIER).read_bytes():
         sys.exit(f"error: the runs in {source} were judged by another classifier than the record's")
@@ -57,9 +62,7 @@ def main() -> None:
 def make_page() -> None:
     """Make evaluation, verdicts and page of all runs of the record."""
     suite = Suite.prepare("paper", "mnist", None, False, RESULTS, "cpu", 1, Console())
-    names = pd.read_csv(RESULTS / "evaluation.csv")[
-        "run"
-    ].tolist()  # in the order of the tables, with the new ones last
+    names = pd.read_csv(RESULTS / "evaluation.csv")["run"].tolist()  # the tables' order; new runs come last
     names += [path.name for path in sorted((RESULTS / "runs").iterdir()) if path.name not in names]
     runs = [Run.open(RESULTS / "runs" / name) for name in names]
     kept = {run.config.name: json.loads((run.folder / "evaluation.json").read_text())["numbers"] for run in runs}

@@ -13,13 +13,14 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 from pie_cli.classifier import load_or_train_classifier
 from pie_cli.data import load_dataset
 from studies.page import STUDIES, write_page
-from studies.study import Row, recorded
+from studies.study import Row, Study, recorded
 from studies.variant import ROW
 
 RUNS = Path("results/studies")
@@ -41,13 +42,17 @@ def main() -> None:
     rows = recorded()
     wanted = dict.fromkeys(study.options(variant) for study in studies for variant in study.variants)
     missing = [options for options in wanted if options not in rows]
+    _write(studies, rows)
     with ThreadPoolExecutor(arguments.jobs) as pool:
         for done in as_completed([pool.submit(measure, options) for options in missing]):
             row = done.result()
             rows[str(row["options"])] = row
             print(row["options"], row.get("remark") or f"MSE {row['mse']:.4f}", sep=": ", flush=True)
-            for study in studies:
-                study.write(rows)
+            _write(studies, rows)
+
+
+def _write(studies: Sequence[Study], rows: Mapping[str, Row]) -> None:
+    """Write the studies' tables and the page, so that both are true whenever this program is stopped."""
     for study in studies:
         study.write(rows)
     write_page()
