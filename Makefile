@@ -26,10 +26,10 @@ lint: install
 
 # Two workers of one thread each are faster than one of two: the suite is many small runs.
 test: lint
-	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 test-all: lint
-	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile -m ""
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder -m ""
 
 lock: install
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group release

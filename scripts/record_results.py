@@ -19,6 +19,7 @@ import argparse
 import json
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -73,7 +74,8 @@ def make_page() -> None:
         for name, stem in (("table1", "table1"), ("audit", "table1_audit"))
     }
     certificate = json.loads((RESULTS / "claims.json").read_text())["certificate"]
-    write_page(suite, runs, numbers, floors, tables, with_nan(certificate))
+    several = replace(suite, command="of each run, in runs/*/provenance.json")
+    write_page(several, runs, numbers, floors, tables, with_nan(certificate))
 
 
 if __name__ == "__main__":
