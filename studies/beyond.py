@@ -14,4 +14,11 @@ STUDY = Study(
         "ε₀² learned, not annealed": "--learn-eps2",
         "the paper's loss, not annealed": "--anneal 0",
     },
+    conclusion="""\
+**A reconstruction penalty buys what likelihood alone does not give.** With weight 1 the MSE falls by a fifth and the
+digits separate better, at no cost in likelihood and a little in samples (a Fréchet distance of 56 instead of 49);
+with weight 10 the MSE is below VAE's and WAE's of as many epochs (0.0142 and 0.0135, sampling study); with 100 there
+is little left to gain and the samples lose sharpness. It is the option that users have, and it is off by default
+because it is not the paper's loss. A penalty on stretching, which keeps F nearer to an isometry, costs MSE and
+samples. A learned ε₀² is worth little more than a fixed one that is not annealed, and less than annealing.""",
 )

@@ -71,11 +71,19 @@ class Study:
         write_text(TABLES / f"{self.name}.csv", rows.to_csv(index=False, lineterminator="\n"))
         columns = [column for column in COLUMNS if column in rows and (self.levels or column not in LEVELS)]
         shown = rows[["variant", *columns]].dropna(axis="columns", how="all").rename(columns=COLUMNS)
+        if "MSE by epoch" in shown:
+            shown["MSE by epoch"] = shown["MSE by epoch"].map(_shortened, na_action="ignore")
         commits = ", ".join(
             sorted({short_commit(commit) for commit in rows.get("commit", pd.Series(dtype=str)).dropna()})
         )
         note = f"`python -m studies {self.name}`, validation images, trained at {commits}"
         write_text(TABLES / f"{self.name}.md", f"{markdown(shown)}\n\n{note}\n")
+
+
+def _shortened(mse_by_epoch: str) -> str:
+    """Return the first five epochs and the last one."""
+    epochs = mse_by_epoch.split()
+    return mse_by_epoch if len(epochs) <= 6 else " ".join([*epochs[:5], "…", epochs[-1]])
 
 
 def recorded() -> dict[str, Row]:
