@@ -8,6 +8,9 @@
 # make growth      how time and memory grow with the model, the images and the batch: bench/GROWTH.md
 PYTHON ?= python3
 BIN := .venv/bin
+# Two workers of one thread each are faster than one of two: the suite is many small runs. Files go out in the order of
+# tests/conftest.py, the longest first.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 START := $(shell date +%s)
 
 .PHONY: install reproduce test test-all lint lock audit bench growth
@@ -24,12 +27,11 @@ lint: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# Two workers of one thread each are faster than one of two: the suite is many small runs.
 test: lint
-	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	$(PYTEST)
 
 test-all: lint
-	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder -m ""
+	$(PYTEST) -m ""
 
 lock: install
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group release

@@ -62,7 +62,8 @@ def main() -> None:
 
 def make_page() -> None:
     """Make evaluation, verdicts and page of all runs of the record."""
-    suite = Suite.prepare("paper", "mnist", None, False, RESULTS, "cpu", 1, Console())
+    command = "of each run, in its provenance.json"
+    suite = replace(Suite.prepare("paper", "mnist", None, False, RESULTS, "cpu", 1, Console()), command=command)
     names = pd.read_csv(RESULTS / "evaluation.csv")["run"].tolist()  # the tables' order; new runs come last
     names += [path.name for path in sorted((RESULTS / "runs").iterdir()) if path.name not in names]
     runs = [Run.open(RESULTS / "runs" / name) for name in names]
@@ -74,8 +75,7 @@ def make_page() -> None:
         for name, stem in (("table1", "table1"), ("audit", "table1_audit"))
     }
     certificate = json.loads((RESULTS / "claims.json").read_text())["certificate"]
-    several = replace(suite, command="of each run, in runs/*/provenance.json")
-    write_page(several, runs, numbers, floors, tables, with_nan(certificate))
+    write_page(suite, runs, numbers, floors, tables, with_nan(certificate))
 
 
 if __name__ == "__main__":

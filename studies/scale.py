@@ -26,14 +26,14 @@ STUDY = Study(
         "additive, dequantisation only": "--scale additive --noise 0 --anneal 0",
     },
     conclusion="""\
-**Expanding is what breaks a PIE, noise is what mends it.** Affine couplings on images that are only dequantised, the
-paper's model read literally, have by far the best likelihood (3.9 bits per dimension, bought by stretching the empty
-background) and the worst of all else: MSE 0.028, a Fréchet distance of 222. Noise of variance ε₀², annealed with it,
-brings them to 0.020 and 58; contraction with ε₀² annealed, without the noise, to 0.019 and 49; both together, the
-default, to 0.017 and 49. Additive couplings reconstruct as well as contractive ones (0.018), but leave codes too wide
-(1.4) for samples from N(0, 1). More noise buys MSE and costs real samples, less the opposite, so it stays at ε₀², the
-value that Eq. 12 names. Two seeds of the default differ by 5 % in MSE, so smaller differences are none: the bound a
-is no matter of MSE, but with it grow likelihood and real samples. Contracting only the linear blocks doubles the
-Fréchet distance, contracting both separates the digits less. Spectral norm, which keeps F nearer to an isometry, buys
-nothing.""",
+**Free expansion breaks a PIE; contraction and noise mend it.** Affine couplings on images that are only dequantised,
+the paper's model read literally, have by far the best likelihood (3.9 bits per dimension, bought by stretching the
+empty background) and the worst MSE and samples: 0.028, a Fréchet distance of 222. Noise of variance ε₀², annealed
+with it, brings them to 0.020 and 58; contraction with ε₀² annealed, without the noise, to 0.019 and 49; both
+together, the default, to 0.017 and 49. Additive couplings reconstruct as well as contractive ones (0.018), but leave
+codes too wide (1.4) for samples from N(0, 1). More noise buys MSE and costs real samples, less the opposite, so it
+stays at ε₀², the value that Eq. 12 names. Two seeds of the default differ by 5 % in MSE, so smaller differences are
+none. The bound a of the convolutional blocks is no matter of MSE, but with it grow likelihood and real samples.
+Contracting only the linear blocks doubles the Fréchet distance, contracting both separates the digits less. Spectral
+norm, which keeps F nearer to an isometry, buys nothing.""",
 )
