@@ -10,7 +10,8 @@ takes it for a run that can be loaded.
 
 With --add, FOLDER may hold any finished and evaluated runs, judged by the record's classifier (copy it there before
 they start). The evaluation, the verdicts and the page are made anew of all runs. What shows seed 0 alone stays: the
-figures and Table 1.
+figures and Table 1. Set OMP_NUM_THREADS=1, as for the runs: PCA's figures are computed here, and the UMAP plane of its
+eight components differs with the number of threads.
 """
 
 from __future__ import annotations
