@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pie_cli.devices import one_thread
+
 NEIGHBOURS = 15
 
 
@@ -25,11 +27,11 @@ def umap_plane(codes: Tensor, seed: int) -> Tensor:
         known = (indices, distances.astype(np.float32), None)
         reducer = UMAP(n_neighbors=NEIGHBOURS, min_dist=0.1, random_state=seed, n_jobs=1, precomputed_knn=known)
         # Where the neighbour graph falls apart, UMAP places its components by NumPy's global generator; and its numba
-        # changes the number of threads that torch uses, on which the last bits of torch's results depend.
-        state, threads = np.random.get_state(), torch.get_num_threads()
+        # changes the number of threads that torch uses, which is put back.
+        state = np.random.get_state()
         np.random.seed(seed)
         try:
-            return torch.from_numpy(reducer.fit_transform(codes.numpy()))
+            with one_thread():
+                return torch.from_numpy(reducer.fit_transform(codes.numpy()))
         finally:
             np.random.set_state(state)
-            torch.set_num_threads(threads)

@@ -20,6 +20,7 @@ from pie_cli.autoencoder import Autoencoder
 from pie_cli.classifier import Classifier, confidence, features_of, predictions
 from pie_cli.data import Dataset
 from pie_cli.densities import bits_per_dim
+from pie_cli.devices import one_thread
 from pie_cli.embedding import umap_plane
 from pie_cli.files import write_json
 from pie_cli.inference import clean, in_batches, interpolate, known_codes, prior_samples
@@ -304,8 +305,12 @@ class PCA(Autoencoder):
         return {"loss": (self.reconstruct(x) - x).square().mean()}
 
 
+@one_thread()
 def evaluate_pca(dataset: Dataset, latent_dim: int, classifier: Classifier) -> dict[str, float]:
-    """Return the figures of merit of PCA: reconstruction and codes; it has no prior to sample from."""
+    """Return the figures of merit of PCA: reconstruction and codes; it has no prior to sample from.
+
+    One thread, as a reproduction's trainings have: UMAP makes the last bits of a code a plane that looks different.
+    """
     model = PCA(dataset, latent_dim)
     codes, known = in_batches(model.encode, clean(dataset.test), model), known_codes(model, dataset)
     return {

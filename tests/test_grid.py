@@ -18,6 +18,7 @@ from rich.console import Console
 
 from pie_cli import classifier, interrupts
 from pie_cli.data import load_dataset
+from pie_cli.devices import one_thread
 from pie_cli.errors import Interrupted
 from pie_cli.grid import Place, _Messenger, train_and_evaluate
 from pie_cli.interrupts import deferred_signals, raise_on_signals
@@ -30,12 +31,10 @@ NAME = "pie-digits-d4-eps0.01-seed0"
 
 
 @pytest.fixture
-def one_thread() -> Iterator[None]:
+def single_thread() -> Iterator[None]:
     """Train here with one thread, as the grid's workers do: the number of threads changes the last bits."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+    with one_thread():
+        yield
 
 
 @pytest.fixture
@@ -87,7 +86,7 @@ class Killer(io.StringIO):
 def test_a_lost_process_is_replaced(
     stopped: subprocess.Popen[str],
     tmp_path: Path,
-    one_thread: None,
+    single_thread: None,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
