@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -37,7 +37,6 @@ class Suite:
         place: where runs lie and compute.
         epochs: of each training.
         console: where progress is shown.
-        command: that made the numbers, as tables and pages state it.
     """
 
     dataset_name: str
@@ -45,7 +44,6 @@ class Suite:
     place: Place
     epochs: int
     console: Console
-    command: str = field(default_factory=command_line)
 
     @classmethod
     def prepare(
@@ -144,7 +142,7 @@ class Suite:
             f"{facts.get('processor')}, {facts.get('device')}, threads: {facts.get('threads')}" for facts in origins
         }
         return {
-            "command": self.command,
+            "command": command_line(),
             "data": self.dataset_name,
             "test images": f"{len(self.dataset.test):,}",
             "epochs of a training": ", ".join(map(str, epochs)),

@@ -20,8 +20,6 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from pie_cli import pie, training
 from pie_cli.autoencoder import Autoencoder
 from pie_cli.baselines import BaselineConfig, WAEConfig
-from pie_cli.bijections import contractive_scale
-from pie_cli.paper import LATENT_DIM
 from pie_cli.runs import Run
 
 
@@ -66,16 +64,6 @@ def small_couplings() -> None:
 
     def coupling(features: int, network: Any, scale: Any) -> nn.Module:
         return plain(features, partial(network, width=network.keywords["width"] // 2), scale)
-
-    _set(pie, AffineCoupling=coupling)
-
-
-def last_block_contracts() -> None:
-    """The last block contracts too, a = 0.5: it may narrow z without twisting it."""
-    plain = pie.AffineCoupling
-
-    def coupling(features: int, network: Any, scale: Any) -> nn.Module:
-        return plain(features, network, contractive_scale(0.5) if features == LATENT_DIM else scale)
 
     _set(pie, AffineCoupling=coupling)
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from pie_cli.files import write_text
-from studies import beyond, capacity, sampling, scale, schedule, start, ten
+from studies import beyond, capacity, sampling, scale, schedule, start
 from studies.study import TABLES, Study
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "EXPERIMENTS.md"
-STUDIES = (capacity.STUDY, schedule.STUDY, scale.STUDY, start.STUDY, sampling.STUDY, beyond.STUDY, ten.STUDY)
+STUDIES = (capacity.STUDY, schedule.STUDY, scale.STUDY, start.STUDY, sampling.STUDY, beyond.STUDY)
 INTRODUCTION = """# Experiments
 
 What decides the defaults. Every row is one training of the default PIE (MNIST, d = 10, ε₀² = 0.01, seed 0) with

@@ -13,6 +13,7 @@ from pie_cli.files import write_text
 from pie_cli.provenance import short_commit
 from pie_cli.tables import markdown
 
+EPOCHS = 3  # of each variant that does not say otherwise
 TABLES = Path(__file__).parent / "results"
 LEVELS = {f"mse_{numbers}": f"MSE, {numbers} numbers kept" for numbers in (64, 196, 392)}
 COLUMNS = {
@@ -44,7 +45,6 @@ class Study:
         question: what it asks, in a line.
         variants: the options of `pie train` of each row. An option word "+name" stands for the change of that name in
             `studies.changes`, for what is no option of the program.
-        epochs: budget of each variant that does not say otherwise.
         levels: whether the table has the MSE of decoding with some residual levels kept.
         conclusion: what the table says; written by hand, after reading it.
     """
@@ -52,14 +52,13 @@ class Study:
     name: str
     question: str
     variants: Mapping[str, str]
-    epochs: int = 3
     levels: bool = False
     conclusion: str = ""
 
     def options(self, variant: str) -> str:
         """Return a variant's options with its budget: what names its row, in all studies that share it."""
         options = self.variants[variant]
-        return options if "--epochs" in options else f"{options} --epochs {self.epochs}".strip()
+        return options if "--epochs" in options else f"{options} --epochs {EPOCHS}".strip()
 
     def write(self, measured: Mapping[str, Row]) -> None:
         """Write the table of the variants that are measured, by options, as CSV, whole, and as Markdown, rounded."""
