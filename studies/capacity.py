@@ -24,12 +24,11 @@ STUDY = Study(
         "K_l = 5": "--couplings 5",
     },
     conclusion="""\
-*Measured of the default before, which had a last block of 64 features and linear blocks that contract too, in bfloat16
-and on 2,500 validation images; not yet of the present one, which is what `python -m studies capacity` would train.*
-
-**Size buys little, place matters.** A third of the parameters or four times as many change the MSE by 4 %.
-Wider convolutions buy likelihood and real samples and lose MSE, narrower ones the opposite. What does matter:
-a large last block, which reduces nothing, twists z and costs seven points of 5-NN accuracy. SiLU's samples
-are less real; residual layers change nothing. More couplings help likelihood and samples, fewer the speed,
-neither the MSE. So only the last block was changed: it has 4 features now.""",
+**Size buys little, place matters.** From 1.5 to 18 million parameters the MSE goes from 0.0186 to 0.0168, where two
+seeds differ by 5 %. Wider convolutions buy likelihood and real samples (a Fréchet distance of 36, 24 with a mixture)
+and lose MSE, narrower ones the opposite. What matters is the last block, which reduces nothing: with 16 features it
+costs half a point of 5-NN accuracy, with 64 two, as large as the one before eight, as it twists z (silhouette 0.19).
+Networks of s and b half as wide leave samples less real (73); g's twice as wide change nothing. SiLU's samples are the
+least real (87), and residual layers gain nothing. More couplings help likelihood and samples, fewer the speed and,
+with 0.937, the 5-NN accuracy; neither the MSE. So only the last block was made small: it has 4 features.""",
 )
