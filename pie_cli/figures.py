@@ -109,7 +109,7 @@ def learning_curve(history: pd.DataFrame, title: str) -> Figure:
     left.set(xlabel="epoch", ylabel="loss per pixel value")
     left.legend(frameon=False)
     right.plot(history["epoch"], history["val_mse"], "o-", color="tab:green", markersize=3)
-    right.set(xlabel="epoch", ylabel="validation MSE of decode(encode(x))", ylim=(0, None))
+    right.set(xlabel="epoch", ylabel="validation MSE from z alone", ylim=(0, None))
     figure.suptitle(title, fontsize=9)
     return figure
 

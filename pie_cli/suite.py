@@ -206,6 +206,11 @@ def summary(numbers: Mapping[str, Sequence[Mapping[str, float]]]) -> pd.DataFram
         table = pd.DataFrame(runs).reindex(columns=list(MEASURES))
         mean, std = _mean(table), table.std(ddof=1)
         columns[name] = [
-            f"{mean[m]:.4g} ± {std[m]:.1g}" if m not in WORST and std[m] > 0 else float(mean[m]) for m in MEASURES
+            _with_spread(mean[m], std[m]) if m not in WORST and std[m] > 0 else float(mean[m]) for m in MEASURES
         ]
     return pd.DataFrame(columns)
+
+
+def _with_spread(mean: float, std: float) -> str:
+    """Return mean ± standard deviation, the latter to one digit, and that as 20, not as 2e+01."""
+    return f"{mean:.4g} ± {float(f'{std:.1g}'):g}"

@@ -55,7 +55,9 @@ def test_audit_changes_one_thing_at_a_time() -> None:
 
 
 def test_summary_shows_the_spread_of_seeds() -> None:
-    table = summary({"pie-d10": [{"mse": 0.02}, {"mse": 0.03}], "vae-d10": [{"mse": 0.05}]}).set_index("")
+    pies = [{"mse": 0.02, "frechet_distance": 80.0}, {"mse": 0.03, "frechet_distance": 110.0}]
+    table = summary({"pie-d10": pies, "vae-d10": [{"mse": 0.05}]}).set_index("")
+    assert table.loc["samples at N(0, 1): Fréchet distance", "pie-d10"] == "95 ± 20"
     assert table.loc["MSE from z alone", "pie-d10"] == "0.025 ± 0.007"
     assert table.loc["MSE from z alone", "vae-d10"] == 0.05
 
