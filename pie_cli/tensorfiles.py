@@ -47,11 +47,10 @@ def save_tensors(
         path: of the file.
         tensors: by name.
         metadata: what else the file says.
-        previous: where the file that was at `path` goes. It is moved when the new one is complete, so that at every
-            moment one of the three names (`path`, `previous`, the temporary file's) is a whole file on disk.
+        previous: where the file that was at `path` is kept.
 
     Raises:
-        PIEError: if the file cannot be written; an older one is then still whole, at `path` or `previous`.
+        PIEError: if the file cannot be written; an older one is then still whole.
     """
     flat = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     text = json.dumps(metadata)
@@ -61,9 +60,22 @@ def save_tensors(
     def write(temporary: Path) -> None:
         temporary.write_bytes(save(flat, header))
         if previous is not None and path.is_file():
-            path.replace(previous)
+            _keep(path, previous)
 
     write_atomically(path, write)
+
+
+def _keep(path: Path, previous: Path) -> None:
+    """Let `previous` name the file at `path` too, until a new one takes that name: it is whole at every moment.
+
+    Where the file system has no hard links (FAT, some network folders), the file is moved: a process killed before
+    the new one is there leaves `previous` alone.
+    """
+    previous.unlink(missing_ok=True)
+    try:
+        previous.hardlink_to(path)
+    except OSError:
+        path.replace(previous)
 
 
 def load_tensors(path: Path) -> tuple[Tensors, Metadata]:

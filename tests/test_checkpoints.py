@@ -150,36 +150,58 @@ def test_checkpoints_of_another_kind_of_device_say_so_and_stay(interrupted: Run,
     assert run.checkpoint.read_bytes() == before
 
 
+@pytest.mark.parametrize("links", [True, False])
 def test_at_every_moment_one_checkpoint_is_whole(
-    interrupted: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    links: bool, interrupted: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever file operation of the writing fails, or is the last before the power goes."""
+    """Before each file operation of the writing, which fails or is the last before the power goes: the newest one.
+
+    Without hard links it is the newest or, until that has its name, the one before.
+    """
     tensors, metadata = load_tensors(interrupted.checkpoint)
-    original = Path.replace
-    for failing in (1, 2, 3):
+    assert metadata["step"] == 10
+    failed = 0
+
+    def refuse(self: Path, target: Path) -> None:
+        raise OSError(1, "Operation not permitted")
+
+    for failing in range(1, 10):
         run = copied(interrupted, tmp_path / str(failing))
         calls = 0
 
-        def replace_or_fail(self: Path, target: Path, run: Run = run, failing: int = failing) -> Path:
-            nonlocal calls
-            calls += 1
-            loaded = [path for path in (run.checkpoint, run.previous_checkpoint) if path.exists()]
-            assert any(load_tensors(path)[1]["step"] in (7, 10) for path in loaded)
-            if calls == failing:
-                raise OSError(28, "No space left on device")
-            return original(self, target)
+        def guard(name: str, run: Run = run, failing: int = failing) -> None:
+            """Have the method of Path look at the checkpoints first, and fail where it is its turn."""
+            original = getattr(Path, name)
 
-        monkeypatch.setattr(Path, "replace", replace_or_fail)
-        if failing < 3:  # two renames
-            with pytest.raises(PIEError, match="No space left"):
-                run.save_checkpoint(tensors, metadata)
-        else:
+            def look_and_do(self: Path, *arguments: Any, **named: Any) -> Any:
+                nonlocal calls
+                calls += 1
+                newest = run.checkpoint
+                if not links and not newest.exists():
+                    newest = run.previous_checkpoint
+                assert load_tensors(newest)[1]["step"] == 10
+                if calls == failing:
+                    raise OSError(28, "No space left on device")
+                return original(self, *arguments, **named)
+
+            monkeypatch.setattr(Path, name, look_and_do)
+
+        for name in ("write_bytes", "unlink", "chmod", "replace"):
+            guard(name)
+        if not links:
+            monkeypatch.setattr(Path, "hardlink_to", refuse)
+        try:
             run.save_checkpoint(tensors, metadata)
+        except PIEError as error:
+            assert "No space left" in str(error)
+            failed += 1
         monkeypatch.undo()
         loaded = run.load_checkpoint(state_of(run).check, lambda line: None)
         assert loaded is not None
         assert loaded[1]["step"] == 10
+        run.remove_litter()  # its own removal may be what failed
         assert not [path for path in run.folder.glob(".*") if path.name != ".lock"]
+    assert failed == (4 if links else 5)  # write, unlink, chmod, replace; without links, the move too
 
 
 def test_overwriting_removes_both_checkpoints(interrupted: Run, tmp_path: Path) -> None:

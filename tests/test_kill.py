@@ -17,6 +17,7 @@ import pytest
 
 from pie_cli import training
 from pie_cli.runs import Run
+from pie_cli.tensorfiles import load_tensors
 from tests.commands import Command, Done, run, start
 
 NAME = "pie-digits-d4-eps0.01-seed0"
@@ -116,12 +117,14 @@ def test_killed_at_random_moments(whole: tuple[Run, float], tmp_path: Path) -> N
         folders += 1
 
 
-WRITES: dict[str, Callable[[], None]] = {
+WRITES: dict[str, Callable[[], None]] = {  # of the third checkpoint, at the end of the first epoch
     "half of the file": partial(dying_half_written, 3),
-    "before it is flushed": partial(dying, "os:fsync", 7),
-    "before its permissions": partial(dying, "pathlib:Path.chmod", 4),
-    "before it takes its name": partial(dying, "pathlib:Path.replace", 4),
-    "before the folder is flushed": partial(dying, "pie_cli.files:_sync_folder", 4),
+    "before the one before it is let go": partial(dying, "pathlib:Path.unlink", 6),
+    "before it is kept as the one before": partial(dying, "pathlib:Path.hardlink_to", 2),
+    "before it is flushed": partial(dying, "os:fsync", 9),
+    "before its permissions": partial(dying, "pathlib:Path.chmod", 5),
+    "before it takes its name": partial(dying, "pathlib:Path.replace", 5),
+    "before the folder is flushed": partial(dying, "pie_cli.files:_sync_folder", 5),
 }
 
 
@@ -130,8 +133,9 @@ def test_killed_inside_a_checkpoint_write(where: str, whole: tuple[Run, float], 
     assert run(*TRAIN, cwd=tmp_path, before=WRITES[where]).code == -signal.SIGKILL
     unfinished = Run.open(tmp_path / "results" / NAME)
     assert not unfinished.finished
-    assert unfinished.checkpoint.exists() or unfinished.previous_checkpoint.exists()
-    assert "damaged" not in resume(tmp_path).stdout  # a file is whole or not there
+    step = 20 if where == "before the folder is flushed" else 14
+    assert load_tensors(unfinished.checkpoint)[1]["step"] == step
+    assert "checkpoint before it" not in resume(tmp_path).stdout  # it is the newest, and whole
     check_equal(tmp_path, whole[0])
 
 
