@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -20,6 +21,8 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from pie_cli import pie, training
 from pie_cli.autoencoder import Autoencoder
 from pie_cli.baselines import BaselineConfig, WAEConfig
+from pie_cli.configuration import TrainingConfig
+from pie_cli.data import load_dataset
 from pie_cli.runs import Run
 
 
@@ -209,3 +212,49 @@ def isometry() -> None:
         return {**terms, "loss": terms["loss"] + 0.1 * stretch.log().square().mean()}
 
     _set(pie.PIE, loss=loss)
+
+
+def reconstruction_start() -> None:
+    """While ε₀² is annealed the loss has a reconstruction penalty, which falls from 10 to nothing; then it has none."""
+    plain = pie.PIE.loss
+
+    def loss(self: pie.PIE, x: Tensor, eps2: Tensor | None = None) -> dict[str, Tensor]:
+        terms = plain(self, x, eps2)
+        weight = 0.0 if eps2 is None else 10 * float((eps2 / self.config.eps2).log10())
+        if weight > 0:
+            penalty = 4 * (self.decode(self.encode(x)) - x).square().mean()
+            terms["loss"] = terms["loss"] + weight * penalty
+        return terms
+
+    _set(pie.PIE, loss=loss)
+
+
+def _noise_outside(factor: float) -> None:
+    """The noise has `factor` times its variance outside the images' 64 leading principal axes."""
+    plain = training.training_batch
+    pixels = load_dataset("mnist", offline=True).train.images.float().flatten(1)
+    axes = torch.linalg.eigh(pixels.T.cov())[1][:, -64:]
+
+    def batch(images: Tensor, config: TrainingConfig, generator: torch.Generator, noise_factor: float = 1.0) -> Tensor:
+        x = plain(images, replace(config, noise=0.0), generator)
+        noise = torch.randn(len(x), len(axes), generator=generator)
+        inside = noise @ axes @ axes.T
+        noise = inside + math.sqrt(factor) * (noise - inside)
+        return x + math.sqrt(config.noise * noise_factor) / 2 * noise.view_as(x)
+
+    _set(training, training_batch=batch)
+
+
+def noise_4_outside() -> None:
+    """The noise has four times its variance where images hardly vary."""
+    _noise_outside(4.0)
+
+
+def noise_16_outside() -> None:
+    """The noise has sixteen times its variance where images hardly vary."""
+    _noise_outside(16.0)
+
+
+def noise_64_outside() -> None:
+    """The noise has 64 times its variance where images hardly vary."""
+    _noise_outside(64.0)
