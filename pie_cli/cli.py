@@ -70,6 +70,7 @@ def train(
     dense_width: options.DenseWidthOption = None,
     dense_depth: options.DenseDepthOption = None,
     reconstruction: options.ReconstructionOption = None,
+    reconstruction_start: options.ReconstructionStartOption = None,
     learn_eps2: options.LearnEps2Option = False,
     noise: options.NoiseOption = None,
     anneal: options.AnnealOption = None,
@@ -98,7 +99,7 @@ def train(
     out.quiet = not is_main_process()
     training: dict[str, Any] = {"epochs": epochs, "batch_size": batch_size, "lr": lr, "grad_clip": grad_clip}
     training |= {"seed": seed, "noise": noise, "init": init, "anneal": anneal, "precision": precision}
-    training |= {"dataset": dataset}
+    training |= {"reconstruction_start": reconstruction_start, "dataset": dataset}
     pie = {"eps2": eps2, "scale": scale, "contraction": contraction, "linear_contraction": linear_contraction}
     pie |= {"couplings": couplings, "conv_width": conv_width, "dense_width": dense_width, "dense_depth": dense_depth}
     pie |= {"reconstruction": reconstruction, "learn_eps2": learn_eps2 or None}

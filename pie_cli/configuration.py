@@ -35,6 +35,8 @@ class TrainingConfig:
         grad_clip: bound on the gradient's norm.
         anneal: share of the steps in which ε₀² falls from 0.1 to its final value, where that is lower, and the noise in
             proportion: coarse to fine; 0 has them there from the start. Only for a PIE.
+        reconstruction_start: weight, in the loss, of the squared error of decoding from z alone where annealing starts;
+            it falls linearly to 0 until annealing ends: then, and with 0 throughout, the loss is the paper's.
         precision: float32 throughout ("32-true"), or the networks in bfloat16 under autocast ("bf16-mixed");
             validation, as everything after training, is in float32.
 
@@ -52,6 +54,7 @@ class TrainingConfig:
     init: Init = "random"
     grad_clip: float = 1.0
     anneal: float = 0.0
+    reconstruction_start: float = 0.0
     precision: Precision = "32-true"
 
     def __post_init__(self) -> None:
@@ -67,6 +70,8 @@ class TrainingConfig:
             raise ValueError(f"seed must lie between 0 and 2147483647, got {self.seed}")
         if not 0 <= self.anneal <= 1:
             raise ValueError(f"anneal must lie in [0, 1], got {self.anneal}")
+        if not (math.isfinite(self.reconstruction_start) and self.reconstruction_start >= 0):
+            raise ValueError(f"reconstruction_start must be finite and not negative, got {self.reconstruction_start}")
         choices_of = {"dataset": DATASETS, "init": get_args(Init), "precision": get_args(Precision)}
         for name, choices in choices_of.items():
             if getattr(self, name) not in choices:
@@ -98,6 +103,8 @@ class RunConfig:
                 parts.append("learned")
             if self.model.reconstruction:
                 parts.append(f"rec{self.model.reconstruction:g}")
+            if self.training.reconstruction_start:
+                parts.append(f"recstart{self.training.reconstruction_start:g}")
         parts.append(f"seed{self.training.seed}")
         return "-".join(parts)
 
@@ -140,7 +147,7 @@ class RunConfig:
         added = {}
         if kind is PIEConfig:
             added = {"reconstruction": 0.0, "learn_eps2": False, "linear_contraction": model.get("contraction")}
-        training = {"precision": "32-true", "anneal": 0.0, **value["training"]}
+        training = {"precision": "32-true", "anneal": 0.0, "reconstruction_start": 0.0, **value["training"]}
         try:
             return cls(build(kind, {**added, **model}), build(TrainingConfig, training))
         except OverflowError as error:  # an integer beyond all floats

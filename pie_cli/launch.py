@@ -25,7 +25,7 @@ from pie_cli.paper import ANNEAL, IMAGE_SHAPE, LEARNING_RATES
 from pie_cli.pie import PIEConfig
 from pie_cli.progress import Display
 from pie_cli.runs import Run
-from pie_cli.training import batches_per_epoch, train
+from pie_cli.training import ANNEAL_FROM, batches_per_epoch, train
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -59,15 +59,20 @@ def run_config(model: str, latent_dim: int, training: dict[str, Any], pie: dict[
             defaults["anneal"] = 0.0 if config.learn_eps2 else ANNEAL
             if config.learn_eps2 and training.get("anneal"):
                 raise UsageError("--learn-eps2 and --anneal both change ε₀²; give one of them")
+            fields = TrainingConfig(**{**defaults, **training})
+            if fields.reconstruction_start and config.reconstruction:
+                raise UsageError("--reconstruction-start falls to 0 and --reconstruction stays; give one of them")
+            if fields.reconstruction_start and not (fields.anneal and config.eps2 < ANNEAL_FROM):
+                needed = f"an --eps2 below {ANNEAL_FROM:g} and an --anneal above 0"
+                raise UsageError(f"--reconstruction-start falls while ε₀² is annealed: it needs {needed}")
             for name in ("contraction", "linear_contraction"):
                 if name in pie and config.scale != "contractive":
                     other = f"does not go with --scale {config.scale}"
                     raise UsageError(f"--{_option(name)} is of --scale contractive and {other}")
-            return RunConfig(config, TrainingConfig(**{**defaults, **training}))
+            return RunConfig(config, fields)
         if training.get("init") == "pca":
             pie["init"] = "pca"
-        if training.get("anneal"):
-            pie["anneal"] = training["anneal"]
+        pie |= {name: training[name] for name in ("anneal", "reconstruction_start") if training.get(name)}
         if pie:
             raise UsageError(f"--{_option(next(iter(pie)))} is an option of PIE and does not go with --model {model}")
         return RunConfig(CONFIGS[model](image_shape=IMAGE_SHAPE, latent_dim=latent_dim), TrainingConfig(**training))
@@ -89,7 +94,7 @@ def train_command(config: RunConfig, results_dir: Path) -> str:
     plain = run_config(name, config.model.latent_dim, {}, {"eps2": pie.eps2} if pie else {})
     fields = ["dataset", "epochs", "batch_size", "lr", "grad_clip", "noise", "init", "anneal", "precision"]
     fields += ["scale", "contraction", "linear_contraction", "couplings", "conv_width", "dense_width", "dense_depth"]
-    fields += ["reconstruction"]
+    fields += ["reconstruction", "reconstruction_start"]
     given, default = ({**asdict(c.model), **asdict(c.training)} for c in (config, plain))
     for field in fields:
         if given.get(field) != default.get(field):

@@ -260,6 +260,14 @@ ReconstructionOption = Annotated[
         rich_help_panel=TRAINING,
     ),
 ]
+ReconstructionStartOption = Annotated[
+    float | None,
+    typer.Option(
+        help="The same weight where annealing starts, falling to 0 until it ends: the loss is the paper's after that.",
+        show_default="0",
+        rich_help_panel=TRAINING,
+    ),
+]
 LearnEps2Option = Annotated[
     bool,
     typer.Option("--learn-eps2", help="Train ε₀² too, from --eps2 on; outside the paper.", rich_help_panel=TRAINING),

@@ -149,7 +149,7 @@ class PIE(Autoencoder):
         """Return −log₂ of the probability of one of 256 grey levels, per pixel value, shape (B,); x is dequantised."""
         return bits_per_dim(-self.log_prob(x), x[0].numel())
 
-    def loss(self, x: Tensor, eps2: Tensor | None = None) -> dict[str, Tensor]:
+    def loss(self, x: Tensor, eps2: Tensor | None = None, reconstruction: Tensor | None = None) -> dict[str, Tensor]:
         """Return "loss", the mean −log p(x) per pixel value, and the means of all terms of Eq. 17.
 
         "r1_over_eps2", … are the mean squared residuals in units of ε₀²: 1 where a level is calibrated. With the
@@ -159,6 +159,7 @@ class PIE(Autoencoder):
         Arguments:
             x: images (B, C, H, W) in [0, 1].
             eps2: takes the place of ε₀² while a training anneals it.
+            reconstruction: takes the place of the configuration's weight of that error meanwhile.
         """
         variance = self.eps2 if eps2 is None else eps2
         z, residuals, log_det = self(x)
@@ -167,9 +168,10 @@ class PIE(Autoencoder):
         loss = nll / x[0].numel()
         for level, residual in enumerate(residuals, 1):
             terms[f"r{level}_over_eps2"] = residual.square().mean() / variance
-        if self.config.reconstruction:
+        if reconstruction is not None or self.config.reconstruction:
+            weight = self.config.reconstruction if reconstruction is None else reconstruction
             terms["reconstruction"] = 4 * (self.decode(z) - x).square().mean()
-            loss = loss + self.config.reconstruction * terms["reconstruction"]
+            loss = loss + weight * terms["reconstruction"]
         return {"loss": loss, "nll": nll, **terms}
 
     def encode(self, x: Tensor) -> Tensor:

@@ -201,12 +201,13 @@ def train(
             index = order[position * config.batch_size : (position + 1) * config.batch_size].to(fabric.device)
             # Every rank draws the noise of the whole batch and then takes its part, as large as all others: so the
             # batch, and the mean over ranks of the gradients of their means, do not depend on the number of ranks.
-            factor = annealing(run.config, state.step / steps)
+            progress = state.step / steps
+            factor = annealing(run.config, progress)
             batch = training_batch(images[index], config, state.noise, factor).chunk(fabric.world_size)[
                 fabric.global_rank
             ]
             with fabric.autocast():
-                loss = module.loss(batch, **_annealed_eps2(run.config, factor, fabric.device))["loss"]
+                loss = module.loss(batch, **_annealed(run.config, progress, fabric.device))["loss"]
             fabric.backward(loss)
             loss = mean_over_ranks(fabric, loss.detach())
             norm = clip_gradients(state.model, config.grad_clip)
@@ -279,11 +280,15 @@ def annealing(config: RunConfig, progress: float) -> float:
     return max(1.0, ANNEAL_FROM / config.model.eps2) ** (1 - progress / share)
 
 
-def _annealed_eps2(config: RunConfig, factor: float, device: torch.device) -> dict[str, Tensor]:
-    """Return the loss's argument; a tensor, which changes without compiling anew."""
-    if not (config.training.anneal and isinstance(config.model, PIEConfig)):
+def _annealed(config: RunConfig, progress: float, device: torch.device) -> dict[str, Tensor]:
+    """Return the loss's arguments; tensors, which change without compiling anew."""
+    share, start = config.training.anneal, config.training.reconstruction_start
+    if not (share and isinstance(config.model, PIEConfig)):
         return {}
-    return {"eps2": torch.tensor(config.model.eps2 * factor, device=device)}
+    arguments = {"eps2": torch.tensor(config.model.eps2 * annealing(config, progress), device=device)}
+    if start and progress < share:
+        arguments["reconstruction"] = torch.tensor(start * (1 - progress / share), device=device)
+    return arguments
 
 
 def training_batch(

@@ -214,21 +214,6 @@ def isometry() -> None:
     _set(pie.PIE, loss=loss)
 
 
-def reconstruction_start() -> None:
-    """While ε₀² is annealed the loss has a reconstruction penalty, which falls from 10 to nothing; then it has none."""
-    plain = pie.PIE.loss
-
-    def loss(self: pie.PIE, x: Tensor, eps2: Tensor | None = None) -> dict[str, Tensor]:
-        terms = plain(self, x, eps2)
-        weight = 0.0 if eps2 is None else 10 * float((eps2 / self.config.eps2).log10())
-        if weight > 0:
-            penalty = 4 * (self.decode(self.encode(x)) - x).square().mean()
-            terms["loss"] = terms["loss"] + weight * penalty
-        return terms
-
-    _set(pie.PIE, loss=loss)
-
-
 def _noise_outside(factor: float) -> None:
     """The noise has `factor` times its variance outside the images' 64 leading principal axes."""
     plain = training.training_batch

@@ -112,6 +112,8 @@ def test_the_options_outside_the_papers_loss() -> None:
     mse = (2 * (model.reconstruct(x) - x)).square().mean()
     torch.testing.assert_close(penalised["loss"], nll / 64 + 3 * mse)
     torch.testing.assert_close(penalised["nll"], nll)
+    started = model.loss(x, reconstruction=torch.tensor(2.0, dtype=torch.float64))
+    torch.testing.assert_close(started["loss"], nll / 64 + 2 * mse)
 
     learned = small_copy(model, learn_eps2=True)
     torch.testing.assert_close(learned.log_prob(x), model.log_prob(x))

@@ -144,6 +144,30 @@ def test_annealing_goes_from_coarse_to_fine() -> None:
     assert annealing(run_config("vae", 10, {}, {}), 0) == 1
 
 
+def test_a_reconstruction_penalty_at_the_start_ends_with_the_annealing(
+    digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The steps after that have the paper's loss; and the runs are told apart by their names."""
+    weights = list[float | None]()
+    plain = PIE.loss
+
+    def loss(
+        self: PIE, x: Tensor, eps2: Tensor | None = None, reconstruction: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        if self.training:
+            weights.append(None if reconstruction is None else reconstruction.item())
+        return plain(self, x, eps2, reconstruction)
+
+    monkeypatch.setattr(PIE, "loss", loss)
+    run = small_run(tmp_path, reconstruction_start=3.0, anneal=0.5)
+    assert run.config.name.endswith("-recstart3-seed0")
+    train(run, digits, Execution("cpu"), silent())
+    half = len(weights) // 2
+    assert weights[:half] == pytest.approx([3.0 * (1 - step / half) for step in range(half)])
+    assert weights[half:] == [None] * half
+    assert Run.open(run.folder).config == run.config
+
+
 def test_validation_leaves_the_random_state_alone(digits: Dataset) -> None:
     from pie_cli import VAE, VAEConfig
 
