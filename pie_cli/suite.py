@@ -89,10 +89,17 @@ class Suite:
         return "" if self.dataset_name == "mnist" else f"the paper's images are MNIST's, not {self.dataset_name}"
 
     def config(
-        self, model: str, latent_dim: int, seed: int, eps2: float | None = None, reconstruction: float | None = None
+        self,
+        model: str,
+        latent_dim: int,
+        seed: int,
+        eps2: float | None = None,
+        reconstruction: float | None = None,
+        reconstruction_start: float | None = None,
     ) -> RunConfig:
         """Return the configuration of a run in this profile."""
         training = {"dataset": self.dataset_name, "seed": seed, "epochs": self.epochs}
+        training |= {"reconstruction_start": reconstruction_start}
         return run_config(model, latent_dim, training, {"eps2": eps2, "reconstruction": reconstruction})
 
     def evaluations(

@@ -88,7 +88,8 @@ def test_seeds_of_pie_and_of_the_baselines() -> None:
     baselines = {name: of for name, of in seeds.items() if not name.startswith("pie")}
     assert baselines == {f"{model}-d{d}": [0, 1] for model in ("vae", "wae") for d in (8, 10)}
     assert {name for name, of in seeds.items() if of == [0, 1, 2]} == {
-        f"pie-d{d}-eps{eps2}" for d in (8, 10) for eps2 in ("0.01", "0.1", "1")
+        "pie-d10-eps0.01-recstart10",
+        *(f"pie-d{d}-eps{eps2}" for d in (8, 10) for eps2 in ("0.01", "0.1", "1")),
     }
 
 
