@@ -31,5 +31,6 @@ annealed, the last four of ten epochs know the paper's loss alone, and yet the m
 0.03 bits more; samples are less real (a Fréchet distance of 34 instead of 25, with a mixture about equal). So what a
 training by likelihood alone reaches is where its start leads.
 
-A penalty on stretching, which keeps F nearer to an isometry, costs MSE and samples. A learned ε₀² is worth little more than a fixed one that is not annealed, and less than annealing.""",
+A penalty on stretching, which keeps F nearer to an isometry, costs MSE and samples. A learned ε₀² is worth
+little more than a fixed one that is not annealed, and less than annealing.""",
 )
