@@ -19,6 +19,7 @@ ROWS = {  # of the table of d = 10: what the README calls each, and its column i
     "PIE, ε₀² = 1": "pie-d10-eps1",
     "VAE": "vae-d10",
     "WAE": "wae-d10",
+    "PIE, ε₀² = 0.01, `--reconstruction-start 10`": "pie-d10-eps0.01-recstart10",
     "PIE, ε₀² = 0.01, `--reconstruction 100`": "pie-d10-eps0.01-rec100",
 }
 MEASURES = (
