@@ -72,15 +72,20 @@ def compute_in_float32() -> None:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Let torch compute with one thread: their number decides the last bits of a result."""
+    """Let torch, and what NumPy and scikit-learn rest on, compute with one thread.
+
+    Their number decides the last bits of a result, and with them, at times, where an iteration ends.
+    """
     import torch
+    from threadpoolctl import threadpool_limits
 
     threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
+    with threadpool_limits(1):
+        torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(threads)
 
 
 def check_devices(accelerator: str, devices: int) -> None:

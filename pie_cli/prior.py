@@ -10,12 +10,15 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from pie_cli.devices import one_thread
+
 Fitted = Literal["gaussian", "fitted"]
 Prior = Literal["normal", Fitted]
 COMPONENTS: dict[Fitted, int] = {"gaussian": 1, "fitted": 10}  # with full covariances; ten, as there are ten digits
 DESCRIPTIONS: dict[Fitted, str] = {"gaussian": "a Gaussian", "fitted": "a mixture of ten Gaussians"}
 
 
+@one_thread()
 def sample_fitted_codes(codes: Tensor, prior: Fitted, count: int, seed: int) -> Tensor:
     """Return codes (count, d) from a Gaussian, or a mixture of ten, fitted to `codes` (N, d) by maximum likelihood."""
     from sklearn.mixture import GaussianMixture

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
+from sklearn.mixture import GaussianMixture
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from pie_cli.prior import sample_fitted_codes
 
@@ -21,3 +24,19 @@ def test_a_fitted_mixture_finds_clusters() -> None:
     drawn = sample_fitted_codes(codes, "fitted", 1000, seed=0)
     assert torch.cdist(drawn, centres).amin(1).max() < 1  # nothing between the clusters, where a Gaussian would be
     assert not (drawn[:10, 0] > 0).all()  # not sorted by component
+
+
+def test_the_fit_does_not_depend_on_the_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has one; on real codes a second one has made it end in another maximum."""
+    threads = list[int]()
+    plain = GaussianMixture.fit
+
+    def fit(self: GaussianMixture, codes: object) -> GaussianMixture:
+        threads.extend([torch.get_num_threads(), *(pool["num_threads"] for pool in threadpool_info())])
+        return plain(self, codes)
+
+    monkeypatch.setattr(GaussianMixture, "fit", fit)
+    with threadpool_limits(2):
+        sample_fitted_codes(torch.randn(100, 2), "fitted", 10, seed=0)
+        assert {pool["num_threads"] for pool in threadpool_info()} == {2}
+    assert set(threads) == {1}
