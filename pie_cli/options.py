@@ -263,7 +263,7 @@ ReconstructionOption = Annotated[
 ReconstructionStartOption = Annotated[
     float | None,
     typer.Option(
-        help="The same weight where annealing starts, falling to 0 until it ends: the loss is the paper's after that.",
+        help="The same at the start only: this weight falls to 0 while ε₀² is annealed; then the paper's loss.",
         show_default="0",
         rich_help_panel=TRAINING,
     ),

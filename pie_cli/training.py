@@ -203,11 +203,12 @@ def train(
             # batch, and the mean over ranks of the gradients of their means, do not depend on the number of ranks.
             progress = state.step / steps
             factor = annealing(run.config, progress)
+            annealed = _annealed(run.config, progress, factor, fabric.device)
             batch = training_batch(images[index], config, state.noise, factor).chunk(fabric.world_size)[
                 fabric.global_rank
             ]
             with fabric.autocast():
-                loss = module.loss(batch, **_annealed(run.config, progress, fabric.device))["loss"]
+                loss = module.loss(batch, **annealed)["loss"]
             fabric.backward(loss)
             loss = mean_over_ranks(fabric, loss.detach())
             norm = clip_gradients(state.model, config.grad_clip)
@@ -280,12 +281,12 @@ def annealing(config: RunConfig, progress: float) -> float:
     return max(1.0, ANNEAL_FROM / config.model.eps2) ** (1 - progress / share)
 
 
-def _annealed(config: RunConfig, progress: float, device: torch.device) -> dict[str, Tensor]:
-    """Return the loss's arguments; tensors, which change without compiling anew."""
+def _annealed(config: RunConfig, progress: float, factor: float, device: torch.device) -> dict[str, Tensor]:
+    """Return the loss's arguments, given `annealing`; tensors, which change without compiling anew."""
     share, start = config.training.anneal, config.training.reconstruction_start
     if not (share and isinstance(config.model, PIEConfig)):
         return {}
-    arguments = {"eps2": torch.tensor(config.model.eps2 * annealing(config, progress), device=device)}
+    arguments = {"eps2": torch.tensor(config.model.eps2 * factor, device=device)}
     if start and progress < share:
         arguments["reconstruction"] = torch.tensor(start * (1 - progress / share), device=device)
     return arguments
