@@ -14,7 +14,7 @@ from bench.measure import Spread
 from bench.run import options_from, run_as_command
 from bench.subjects import LEAN, OURS, PEERS
 from bench.worker import Job, Outcome, run
-from pie_cli.files import write_text
+from pie_cli.io.files import write_text
 
 MEMORY_SUBJECTS = (OURS, "pie, bfloat16", *LEAN, *PEERS)
 MEMORY_REPEATS, MEMORY_STEPS = 3, 3

@@ -12,8 +12,9 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from pie_cli.networks import conv_network, dense_network
-from pie_cli.pie import PIEConfig
+from pie_cli.models.config import PIEConfig
+from pie_cli.models.couplings import ContractiveScale, Scaling, affine_scale
+from pie_cli.models.networks import conv_network, dense_network
 
 
 @dataclass(frozen=True)
@@ -25,11 +26,13 @@ class Block:
         kept: number of features that make up z.
         network: makes a network of s and b, or g, from its numbers of inputs and outputs; contiguous in memory, as
             PyTorch makes layers unless it is told otherwise.
+        scale: maps a coupling's raw output to s; None where the couplings only shift, and their networks give b alone.
     """
 
     shape: tuple[int, ...]
     kept: int
     network: Callable[[int, int], nn.Module]
+    scale: Scaling | None
 
     @property
     def convolutional(self) -> bool:
@@ -48,11 +51,16 @@ class Block:
     def residual(self) -> int:
         return self.features - self.kept
 
+    @property
+    def outputs(self) -> int:
+        """Number of a coupling's outputs for each feature that it transforms."""
+        return 1 if self.scale is None else 2
+
     def networks(self, couplings: int) -> list[tuple[int, int]]:
         """Return inputs and outputs of each network in the block."""
         first, second = self.halves
         g = [(self.kept, self.residual)] if self.residual else []
-        return couplings * [(second, 2 * first), (first, 2 * second)] + g
+        return couplings * [(second, self.outputs * first), (first, self.outputs * second)] + g
 
 
 def blocks(config: PIEConfig) -> list[Block]:
@@ -63,12 +71,21 @@ def blocks(config: PIEConfig) -> list[Block]:
     result = []
     for _ in range(config.conv_blocks):
         height, width = height // 2, width // 2
-        result.append(Block((4 * channels, height, width), 2 * channels, partial(_contiguous, config.conv_width)))
+        network = partial(_contiguous, config.conv_width)
+        result.append(Block((4 * channels, height, width), 2 * channels, network, _scale(config, config.contraction)))
         channels *= 2
     for before, after in pairwise(config.sizes[config.conv_blocks :]):
         width, depth = config.dense_size(before, after)
-        result.append(Block((before,), after, partial(dense_network, width=width, depth=depth)))
+        network = partial(dense_network, width=width, depth=depth)
+        result.append(Block((before,), after, network, _scale(config, config.linear_contraction)))
     return result
+
+
+def _scale(config: PIEConfig, a: float) -> Scaling | None:
+    """Return s of the couplings in a block with contraction a, as in `pie_cli.PIE`; None where they only shift."""
+    if config.scale == "affine":
+        return affine_scale
+    return None if config.scale == "additive" or a == 0 else ContractiveScale(a)
 
 
 def _contiguous(width: int, inputs: int, outputs: int) -> nn.Module:
@@ -102,9 +119,9 @@ class Peer(nn.Module, ABC):
     def log_prob(self, x: Tensor) -> Tensor:
         """Return log p(x) (Eq. 17), (B,), in nats."""
 
-    def loss(self, x: Tensor) -> dict[str, Tensor]:
-        """Return "loss", the mean −log p(x) per pixel value."""
-        return {"loss": -self.log_prob(x).mean() / self.size}
+    def loss(self, x: Tensor) -> Tensor:
+        """Return the mean −log p(x) per pixel value."""
+        return -self.log_prob(x).mean() / self.size
 
     def sample(self, n: int) -> Tensor:
         """Return n images decoded from z ~ N(0, I)."""

@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 
 from bench.report import machine, table
-from pie_cli.files import write_text
+from pie_cli.io.files import write_text
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.architecture import blocks
-from pie_cli.pie import PIEConfig
+from pie_cli import PIEConfig
 
 
 @dataclass(frozen=True)

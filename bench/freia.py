@@ -1,8 +1,10 @@
 """PIE from the parts of FrEIA 0.2 (https://github.com/vislearn/FrEIA).
 
-Taken as they come: GraphINN, IRevNetDownsampling, Flatten, GLOWCouplingBlock, HouseholderPerm, Split. With the same
-weights it is the same function as `pie_cli.PIE`: the coupling's hook for the activation of log s takes the contractive
-scale. What FrEIA has no part for is written in the way its tutorial gives, as an `InvertibleModule`:
+Taken as they come: GraphINN, IRevNetDownsampling, Flatten, GLOWCouplingBlock, NICECouplingBlock, HouseholderPerm,
+Split. With the same weights it is the same function as `pie_cli.PIE`. Where ours scales, GLOWCouplingBlock's hook for
+the activation of log s takes our scale. Where ours only shifts, NICECouplingBlock takes its place: it transforms both
+halves, one after the other as ours does, by networks that give the shift alone. What FrEIA has no part for is written
+in the way its tutorial gives, as an `InvertibleModule`:
 
 - HouseholderPerm takes only vectors. On images its matrix, which is what it makes of the identity, is the kernel of a
   1×1 convolution (`Householder1x1`); FrEIA's AllInOneBlock does its permutation so.
@@ -14,7 +16,7 @@ scale. What FrEIA has no part for is written in the way its tutorial gives, as a
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
@@ -26,14 +28,16 @@ from FrEIA.modules import (
     HouseholderPerm,
     InvertibleModule,
     IRevNetDownsampling,
+    NICECouplingBlock,
     Split,
 )
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bench.architecture import Peer, blocks
-from pie_cli.densities import gaussian_log_prob
-from pie_cli.pie import PIEConfig
+from pie_cli import PIEConfig
+from pie_cli.models.couplings import Scaling
+from pie_cli.models.densities import gaussian_log_prob
 
 Shapes = list[tuple[int, ...]]
 
@@ -74,7 +78,7 @@ class Residual(InvertibleModule):
         return input_dims
 
 
-def _log_scale(scale: Callable[[Tensor], Tensor], t: Tensor) -> Tensor:
+def _log_scale(scale: Scaling, t: Tensor) -> Tensor:
     return scale(t).log()
 
 
@@ -91,20 +95,18 @@ class FreiaPIE(Peer):
             return nodes[-1]
 
         for block in blocks(config):
-            scale = config.scale_function(block.convolutional)
             if block.convolutional:
                 append(IRevNetDownsampling)
             elif len(nodes[-1].output_dims[0]) == 3:
                 append(Flatten)
             for _ in range(config.couplings):
                 append(Householder1x1 if block.convolutional else HouseholderPerm, n_reflections=config.reflections)
-                append(
-                    GLOWCouplingBlock,
-                    subnet_constructor=block.network,
-                    clamp=1.0,
-                    clamp_activation=partial(_log_scale, scale),
-                    split_len=block.halves[0],
-                )
+                coupling = {"subnet_constructor": block.network, "split_len": block.halves[0]}
+                if block.scale is None:
+                    append(NICECouplingBlock, **coupling)
+                else:
+                    log_scale = partial(_log_scale, block.scale)
+                    append(GLOWCouplingBlock, clamp=1.0, clamp_activation=log_scale, **coupling)
             if block.residual:
                 split = append(Split, section_sizes=[block.kept, block.residual])
                 g = block.network(block.kept, block.residual)

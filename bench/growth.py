@@ -18,8 +18,8 @@ from bench.report import MIB, machine, table
 from bench.run import options_from, run_as_command
 from bench.subjects import OURS
 from bench.worker import Job, run
-from pie_cli.configuration import TrainingConfig
-from pie_cli.files import write_atomically, write_text
+from pie_cli.config.run import TrainingConfig
+from pie_cli.io.files import write_atomically, write_text
 
 matplotlib.use("Agg")
 
@@ -111,7 +111,7 @@ def draw(frame: pd.DataFrame, path: Path) -> None:
             axes.set_xlabel(str(axis))
             if column == 0:
                 axes.set_ylabel(label)
-    write_atomically(path, lambda temporary: figure.savefig(temporary, dpi=120), "--output")
+    write_atomically(path, lambda temporary: figure.savefig(temporary, dpi=120))
     plt.close(figure)
 
 

@@ -1,4 +1,4 @@
-"""Whole training loops: the VAE of `pie_cli.baselines` in this project's loop and in pythae's trainer.
+"""Whole training loops: the VAE of `pie_cli.models.baselines` in this project's loop and in pythae's trainer.
 
 The layers, the Bernoulli likelihood, the batch and fused Adam are the same. Each loop is taken as it comes: ours
 indexes uint8 images, divides them by 255, bounds the gradient, follows a schedule and checks that all is finite;
@@ -29,12 +29,13 @@ from torch import Tensor
 
 from bench.measure import Spread
 from pie_cli import VAE, VAEConfig
-from pie_cli.data import Dataset, ImageSet
-from pie_cli.devices import Execution
-from pie_cli.launch import run_config
-from pie_cli.progress import Display
-from pie_cli.runs import Run
-from pie_cli.training import train
+from pie_cli.config.naming import run_config
+from pie_cli.config.run import TrainingConfig
+from pie_cli.data.base import Dataset, ImageSet
+from pie_cli.runs.folder import Run
+from pie_cli.runtime import Execution
+from pie_cli.training.display import Display
+from pie_cli.training.loop import train
 
 STEPS = 21  # of a run: twenty times from one step to the next
 
@@ -84,7 +85,7 @@ class _Decoder(BaseDecoder):
 
 def vae_steps(repeats: int, device: torch.device) -> dict[str, Spread]:
     """Return the seconds of a step in each loop, interleaved; a first round warms the process up and is not counted."""
-    config = run_config("vae", VAEConfig().latent_dim, {"epochs": 1}, {})
+    config = run_config("vae", epochs=1)
     count = STEPS * config.training.batch_size
     images = torch.randint(256, (count, *VAEConfig().image_shape), dtype=torch.uint8)
     labels = torch.zeros(count, dtype=torch.int64)
@@ -94,7 +95,7 @@ def vae_steps(repeats: int, device: torch.device) -> dict[str, Spread]:
         with tempfile.TemporaryDirectory() as name, _silence():
             times["pie"].append(_ours(Run(Path(name) / "run", config), ImageSet(images, labels), device))
             torch.use_deterministic_algorithms(deterministic)  # our loop wants them; nothing else is to pay for it
-            times["pythae"].append(_pythae(Path(name), images.float() / 255, labels, config.training, device))
+            times["pythae"].append(_pythae(Path(name), images.float() / 255, labels, config.resolved, device))
     return {name: Spread(tuple(values[1:])) for name, values in times.items()}
 
 
@@ -105,7 +106,7 @@ def _ours(run: Run, images: ImageSet, device: torch.device) -> float:
     return clock.seconds
 
 
-def _pythae(folder: Path, images: Tensor, labels: Tensor, training: Any, device: torch.device) -> float:
+def _pythae(folder: Path, images: Tensor, labels: Tensor, training: TrainingConfig, device: torch.device) -> float:
     layers = VAE(VAEConfig())
     config = PythaeVAEConfig(input_dim=layers.image_shape, latent_dim=layers.latent_dim, reconstruction_loss="bce")
     options = BaseTrainerConfig(

@@ -7,7 +7,8 @@ A flow's `inverse` is the direction of encoding there. It is the nearest that th
   more parameters, a log-determinant to compute and, for sampling, a matrix to invert. In the plain form: the LU form
   has twice the parameters and is no faster.
 - AffineCouplingBlock transforms one half, so a coupling is two of them. Its scale "sigmoid", y = (x − b)·sigmoid(t+2),
-  is the contractive one with a = 1.
+  is the contractive one with a = 1. Where ours only shifts, it has no scale (`scale=False`, the library's additive
+  coupling), and its network gives the shift alone.
 - MultiscaleFlow.log_prob fails where its first log-determinant is one number for all images, as that of an
   Invertible1x1Conv is; its two halves, `inverse_and_log_det` and the bases' `log_prob`, do the same.
 - The library's Merge splits in halves, without g: `ResidualMerge`. It has no flattening: `Flatten`.
@@ -24,7 +25,7 @@ from normflows.flows import AffineCouplingBlock, Flow, Invertible1x1Conv, Invert
 from torch import Tensor, nn
 
 from bench.architecture import Block, Peer, blocks
-from pie_cli.pie import PIEConfig
+from pie_cli import PIEConfig
 
 
 class ResidualMerge(Flow):
@@ -110,9 +111,15 @@ def _rotation_and_coupling(block: Block) -> list[Flow]:
     second, first = block.halves
     return [
         rotation(block.features, use_lu=False),
-        AffineCouplingBlock(block.network(second, 2 * first), scale_map="sigmoid", split_mode="channel_inv"),
-        AffineCouplingBlock(block.network(first, 2 * second), scale_map="sigmoid", split_mode="channel"),
+        _coupling(block, second, first, "channel_inv"),
+        _coupling(block, first, second, "channel"),
     ]
+
+
+def _coupling(block: Block, condition: int, transformed: int, split_mode: str) -> AffineCouplingBlock:
+    """Return the coupling of one half, given the numbers of features of both."""
+    network = block.network(condition, block.outputs * transformed)
+    return AffineCouplingBlock(network, scale=block.scale is not None, scale_map="sigmoid", split_mode=split_mode)
 
 
 def _gaussian(shape: tuple[int, ...], variance: float) -> DiagGaussian:

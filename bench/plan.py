@@ -17,6 +17,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from bench.report import table
+from bench.subjects import as_trained
 from pie_cli import PIE, PIEConfig
 
 IMAGENET = PIEConfig(
@@ -63,7 +64,7 @@ class Cost:
 
 
 def cost(model: PIE, batch: int, recompute: bool) -> Cost:
-    """Return what a step with `batch` images takes; recomputing repeats the networks twice (`pie_cli.recompute`)."""
+    """Return what a step with `batch` images takes; recomputing repeats the networks twice (`models.recompute`)."""
     with FakeTensorMode(allow_non_fake_inputs=True):
         return _count(model, torch.rand(batch, *model.config.image_shape), recompute)
 
@@ -86,7 +87,7 @@ def _count(model: PIE, x: Tensor, recompute: bool) -> Cost:
             for block in model.blocks:
                 before = sum(kept.values())
                 y, _ = block(y)
-                y, _ = block.halves(y)
+                y, _ = block.split.z_r(y)
                 blocks.append(sum(kept.values()) - before)
         forward = counter.get_total_flops()
         y.sum().backward()
@@ -123,7 +124,7 @@ def main() -> None:
     """Print the plan as a Markdown table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.parse_args()
-    model = PIE(IMAGENET)
+    model = as_trained(IMAGENET)
     header = ["", "TFLOP a step", "GiB: fixed + stored", "compute, ms", "all-reduce, ms", "epoch, min"]
     print(f"{IMAGENET.sizes}, {sum(p.numel() for p in model.parameters()):,} parameters\n")
     plans = [(8, 64), (64, 8), (64, 64)]

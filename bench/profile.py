@@ -15,8 +15,8 @@ from bench.report import machine, table
 from bench.speed import BATCH
 from bench.subjects import OURS, SUBJECTS, TrainingStep
 from pie_cli import PIEConfig
-from pie_cli.allocator import keep_freed_memory
-from pie_cli.files import write_text
+from pie_cli.io.files import write_text
+from pie_cli.runtime import keep_freed_memory
 
 STEPS, WARM_UP = 20, 5
 SHOWN = 24

@@ -1,6 +1,6 @@
 """A case in a process of its own, timed on request: each library then has the memory allocator that its users have.
 
-`pie` tells glibc to keep what is freed (`pie_cli.allocator`), which holds for a whole process and cannot be taken back;
+`pie` tells glibc to keep what is freed (`keep_freed_memory`), which holds for a whole process and cannot be taken back;
 another library in the same process would share the gain, or be measured under settings that nobody has.
 """
 
@@ -14,8 +14,8 @@ from typing import Any
 import torch
 
 from bench.measure import seconds
-from pie_cli.allocator import keep_freed_memory
 from pie_cli.errors import PIEError
+from pie_cli.runtime import keep_freed_memory
 
 
 class Remote:

@@ -14,7 +14,7 @@ import torch
 from bench import speed
 from bench.measure import Spread
 from bench.subjects import FAST, LEAN, OURS, PEERS
-from pie_cli.provenance import git_commit, processor
+from pie_cli.io.provenance import git_commit, processor
 
 PACKAGES = ("torch", "FrEIA", "normflows", "pythae", "lightning-fabric", "numpy")
 MIB = 2**20

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import torch
 
-from pie_cli.errors import PIEError
+from pie_cli.cli.console import in_options
+from pie_cli.errors import FolderError, PIEError
 
 
 def options_from(description: str | None, output: Path, repeats: int) -> argparse.Namespace:
@@ -47,5 +48,6 @@ def run_as_command(main: Callable[[], None]) -> None:
         print(f"error: {error}; the benchmark needs: pip install -e '.[bench]'", file=sys.stderr)
         sys.exit(1)
     except PIEError as error:
-        print(f"error: {error}", file=sys.stderr)
+        advice = " with --output" if isinstance(error, FolderError) else ""
+        print(f"error: {in_options(str(error))}{advice}", file=sys.stderr)
         sys.exit(error.exit_code)

@@ -18,13 +18,14 @@ from torch import Tensor
 from bench.floor import Floor
 from bench.measure import Spread, interleaved, seconds
 from bench.remote import Remote
-from bench.subjects import OURS, PEERS, SUBJECTS, TrainingStep
+from bench.subjects import OURS, PEERS, SUBJECTS, TrainingStep, as_trained
 from pie_cli import PIEConfig
-from pie_cli.configuration import TrainingConfig
-from pie_cli.launch import run_config
-from pie_cli.models import build_model
-from pie_cli.runs import Run
-from pie_cli.training import CHECKPOINT_STEPS, TrainingState, training_batch
+from pie_cli.config.naming import run_config
+from pie_cli.config.run import TrainingConfig
+from pie_cli.runs.folder import Run
+from pie_cli.training.batches import training_batch
+from pie_cli.training.loop import CHECKPOINT_STEPS
+from pie_cli.training.state import TrainingState
 
 BATCH = TrainingConfig().batch_size
 STEPS = 10  # calls in a row, of which a repeat is the mean
@@ -104,7 +105,7 @@ def _gradients(name: str, device: torch.device) -> Callable[[], object]:
 
 
 def _batch_loader(device: torch.device) -> Callable[[], Tensor]:
-    """Return what `training.train` does for each batch before the model sees it."""
+    """Return what `training.loop.train` does for each batch before the model sees it."""
     config = PIEConfig()
     images = torch.randint(256, (IMAGES, *config.image_shape), dtype=torch.uint8, device=device)
     training = TrainingConfig(noise=config.eps2, dequantise=True)
@@ -122,9 +123,9 @@ def _batch_loader(device: torch.device) -> Callable[[], Tensor]:
 
 def _checkpoint(device: torch.device) -> Callable[[], None]:
     """Return what writes the checkpoint of a default training that has made a step."""
-    config = run_config("pie", PIEConfig().latent_dim, {}, {})
-    state = TrainingState(build_model(config.model), config.training, EPOCH_STEPS, device)
-    loss = state.model.loss(torch.rand(2, *PIEConfig().image_shape, device=device))["loss"]
+    config = run_config()
+    state = TrainingState(as_trained(PIEConfig()), config.resolved, EPOCH_STEPS, device)
+    loss = state.model.loss(torch.rand(2, *PIEConfig().image_shape, device=device))
     loss.backward()
     state.optimizer.step()
     folder = tempfile.TemporaryDirectory()

@@ -15,15 +15,16 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
-from pie_cli import training
-from pie_cli.allocator import keep_freed_memory
-from pie_cli.data import Dataset, load_dataset
-from pie_cli.devices import Execution
-from pie_cli.inference import clean, in_batches
-from pie_cli.launch import run_config
-from pie_cli.metrics import reconstruction_mse
-from pie_cli.progress import TrainingDisplay
-from pie_cli.runs import Run
+from pie_cli.config.naming import run_config
+from pie_cli.data.base import Dataset
+from pie_cli.data.load import load_dataset
+from pie_cli.metrics.images import reconstruction_mse
+from pie_cli.metrics.inference import clean, in_batches
+from pie_cli.runs.folder import Run
+from pie_cli.runtime import Execution, keep_freed_memory
+from pie_cli.training import loop
+from pie_cli.training.display import TrainingDisplay
+from pie_cli.training.state import TrainingState
 
 TARGETS = (0.025, 0.02)
 EVERY = 50  # steps between looks
@@ -33,11 +34,11 @@ class _AllReached(Exception):
     """There is nothing more to wait for."""
 
 
-def watch(dataset: Dataset, reached: dict[float, float]) -> type[training.TrainingState]:
+def watch(dataset: Dataset, reached: dict[float, float]) -> type[TrainingState]:
     """Return a training state that notes in `reached` the processor's seconds at which each target was."""
     images = clean(dataset.validation)
 
-    class Watched(training.TrainingState):
+    class Watched(TrainingState):
         def __init__(self, *arguments: Any) -> None:
             super().__init__(*arguments)
             self.spent, self.since = 0.0, time.process_time()
@@ -66,12 +67,13 @@ def main() -> None:
     torch.set_num_threads(1)
     keep_freed_memory()
     dataset, reached = load_dataset("mnist"), dict[float, float]()
-    training.TrainingState = watch(dataset, reached)  # type: ignore[misc]
-    config = run_config("pie", 10, {"epochs": arguments.epochs, "precision": arguments.precision}, {})
+    loop.TrainingState = watch(dataset, reached)  # type: ignore[misc]
+    config = run_config(latent_dim=10, epochs=arguments.epochs, precision=arguments.precision)
     with tempfile.TemporaryDirectory() as folder:
         try:
-            display = TrainingDisplay(Console(quiet=True), config.name, None)
-            training.train(Run(Path(folder) / "run", config), dataset, Execution("cpu"), display)
+            run = Run(Path(folder) / "run", config)
+            display = TrainingDisplay(Console(quiet=True), run.name, None)
+            loop.train(run, dataset, Execution("cpu"), display)
         except _AllReached:
             pass
     for target in TARGETS:

@@ -67,7 +67,7 @@ def _work(job: Job) -> Outcome:
     from bench.measure import seconds
     from bench.subjects import PEERS, SUBJECTS, TrainingStep
     from pie_cli import PIEConfig
-    from pie_cli.allocator import keep_freed_memory
+    from pie_cli.runtime import keep_freed_memory
 
     device = torch.device(job.device)
     if job.threads is not None:

@@ -1,20 +1,49 @@
-"""The one kind of error for what a user can mend; the command line prints its message on one line."""
+"""The one kind of error for what a user can mend.
 
-from __future__ import annotations
+A message says what is wrong and what to do. Where that is to change a setting, the message has the setting's name in
+backticks (`batch_size`): the command line shows it as its option.
+"""
 
 import re
+from pathlib import Path
 
 
 class PIEError(Exception):
-    """Something failed that the user can mend; the message says what is wrong and what to do (exit code 1)."""
+    """Something failed that the user can mend (exit code 1)."""
 
     exit_code = 1
 
 
 class UsageError(PIEError):
-    """An option or argument is wrong (exit code 2)."""
+    """A setting or argument is wrong (exit code 2)."""
 
     exit_code = 2
+
+
+class FolderError(PIEError):
+    """A folder cannot be written or locked; the message ends with the advice to choose another one.
+
+    Arguments:
+        message: what is wrong.
+        setting: the setting that chooses the folder.
+    """
+
+    def __init__(self, message: str, setting: str = "results_dir") -> None:
+        super().__init__(f"{message}choose another folder")
+        self.setting = setting
+
+
+class UnusableRun(PIEError):
+    """A file of a run is missing, damaged or not what is wanted: only training again replaces it.
+
+    Arguments:
+        path: the file.
+        problem: what is wrong with it, as "… is damaged".
+    """
+
+    def __init__(self, path: Path, problem: str) -> None:
+        self.path, self.problem = path, problem
+        super().__init__(f"{problem}; put a good copy in its place, or remove it and train again")
 
 
 class Interrupted(BaseException):
@@ -28,7 +57,7 @@ class Interrupted(BaseException):
         self.exit_code = 128 + signum
 
 
-def in_users_terms(error: BaseException) -> PIEError | None:
+def mendable(error: BaseException) -> PIEError | None:
     """Return what a user can mend of what the system refused, a file or memory; None for a fault of the program."""
     if isinstance(error, PIEError):
         return error
@@ -37,5 +66,5 @@ def in_users_terms(error: BaseException) -> PIEError | None:
         return PIEError(f"{what}; mend that or choose another folder")
     # PyTorch has an exception of its own for a GPU's memory, and for the machine's only a RuntimeError.
     if isinstance(error, MemoryError) or re.search("out of memory|allocate memory", str(error)):
-        return PIEError("out of memory; use a smaller --batch-size, smaller networks or a smaller --count")
+        return PIEError("out of memory; use a smaller `batch_size`, smaller networks or a smaller `count`")
     return None

@@ -13,12 +13,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-from pie_cli.autoencoder import Autoencoder
-from pie_cli.data import load_dataset
-from pie_cli.inference import clean, in_batches
-from pie_cli.launch import SHOWCASE
-from pie_cli.metrics import reconstruction_mse
-from pie_cli.runs import Run
+from pie_cli.data.load import load_dataset
+from pie_cli.metrics.images import reconstruction_mse
+from pie_cli.metrics.inference import clean, in_batches
+from pie_cli.models.base import Autoencoder
+from pie_cli.runs.find import SHOWCASE
+from pie_cli.runs.folder import Run
 
 LARGEST_CHANGE = 0.01
 

@@ -17,8 +17,8 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
-from pie_cli.classifier import load_or_train_classifier
-from pie_cli.data import load_dataset
+from pie_cli.data.load import load_dataset
+from pie_cli.metrics.classifier import load_or_train_classifier
 from studies.page import STUDIES, write_page
 from studies.study import Row, Study, recorded
 from studies.variant import ROW

@@ -1,14 +1,14 @@
-"""Variants that are no option of the program: each function changes it, for the process that calls it.
+"""Variants that are no option of the program: the word "+name" stands for the change of that name.
 
-A variant that lost is kept here, so that its row can be measured again, and nowhere else.
+A change takes an experiment and returns another, so that several words compose. A variant that lost is kept here, so
+that its row can be measured again, and nowhere else.
 """
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -18,228 +18,216 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from pie_cli import pie, training
-from pie_cli.autoencoder import Autoencoder
-from pie_cli.baselines import BaselineConfig, WAEConfig
-from pie_cli.configuration import TrainingConfig
-from pie_cli.data import load_dataset
-from pie_cli.runs import Run
+from pie_cli.config.run import TrainingConfig
+from pie_cli.data.load import load_dataset
+from pie_cli.models.base import Autoencoder
+from pie_cli.models.config import BaselineConfig, ModelConfig, PIEConfig
+from pie_cli.models.networks import Network, Networks
+from pie_cli.models.pie import PIE
+from pie_cli.models.registry import build_model
+from pie_cli.runs.find import run_of
+from pie_cli.runs.folder import Run
+from pie_cli.training.batches import training_batch
+from pie_cli.training.loop import Parts
 
 
-def _set(owner: Any, **changes: Any) -> None:
-    """Replace attributes of a module or class of the program."""
-    for name, value in changes.items():
-        setattr(owner, name, value)
+@dataclass(frozen=True)
+class Experiment:
+    """What a variant trains.
+
+    Arguments:
+        run: its folder and configuration.
+        parts: what its training is put together from.
+        pie: the class of a PIE.
+        networks: the classes of what a PIE takes its networks from, each in terms of those after it.
+    """
+
+    run: Run
+    parts: Parts = field(default_factory=Parts)
+    pie: type[PIE] = PIE
+    networks: tuple[type[Networks], ...] = ()
+
+    def build(self, config: ModelConfig) -> Autoencoder:
+        """Return a fresh model."""
+        if not isinstance(config, PIEConfig):
+            return build_model(config)
+        return self.pie(config, type("Networks", (*self.networks, Networks), {})(config))
 
 
-def equal_widths() -> None:
-    """All linear blocks have networks of the same size."""
-    _set(pie.PIEConfig, dense_size=lambda self, before, after: (self.dense_width, self.dense_depth))
+Change = Callable[[Experiment], Experiment]
 
 
-def _last_block(size: Callable[[pie.PIEConfig], tuple[int, int]]) -> None:
-    plain = pie.PIEConfig.dense_size
+def _configured(**settings: Any) -> Change:
+    """The model has other settings, which may be in the name of its folder."""
 
-    def dense_size(config: pie.PIEConfig, before: int, after: int) -> tuple[int, int]:
-        return size(config) if before == after else plain(config, before, after)
+    def change(experiment: Experiment) -> Experiment:
+        run = experiment.run
+        config = replace(run.config, model=replace(run.config.model, **settings))
+        return replace(experiment, run=run_of(config, run.folder.parent))
 
-    _set(pie.PIEConfig, dense_size=dense_size)
-
-
-def large_last_block() -> None:
-    """The last block's networks are as large as those of the block before it."""
-    _last_block(lambda config: (config.dense_width, config.dense_depth))
+    return change
 
 
-def last_block_16() -> None:
-    """The last block's networks have 16 features."""
-    _last_block(lambda config: (16, 1))
+equal_widths = _configured(equal_widths=True)  # all linear blocks have networks of the same size
+wae_200 = _configured(mmd_weight=200.0)  # what its authors' code amounts to
+wide_baselines = _configured(width=2 * BaselineConfig.width)
 
 
-def last_block_64() -> None:
-    """The last block's networks have 64 features."""
-    _last_block(lambda config: (64, 1))
+def _networks(kind: type[Networks]) -> Change:
+    return lambda experiment: replace(experiment, networks=(kind, *experiment.networks))
 
 
-def small_couplings() -> None:
+def _last_block(width: int | None = None, depth: int | None = None) -> Change:
+    """The last block's networks have another size; without numbers, that of the block before it."""
+
+    class LastBlock(Networks):
+        def dense_size(self, before: int, after: int) -> tuple[int, int]:
+            if before > after:
+                return super().dense_size(before, after)
+            return width or self.config.dense_width, depth or self.config.dense_depth
+
+    return _networks(LastBlock)
+
+
+large_last_block = _last_block()
+last_block_16 = _last_block(16, 1)
+last_block_64 = _last_block(64, 1)
+
+
+class _SmallCouplings(Networks):
     """The networks of s and b are half as wide as g's."""
-    plain = pie.AffineCoupling
 
-    def coupling(features: int, network: Any, scale: Any) -> nn.Module:
-        return plain(features, partial(network, width=network.keywords["width"] // 2), scale)
+    def coupling(self, shape: tuple[int, ...], kept: int) -> Network:
+        network: Callable[..., nn.Module] = super().coupling(shape, kept)
+        width = self.config.conv_width if len(shape) == 3 else self.dense_size(shape[0], kept)[0]
+        return partial(network, width=width // 2)
 
-    _set(pie, AffineCoupling=coupling)
+
+small_couplings = _networks(_SmallCouplings)
 
 
-class _Residual(nn.Module):
-    def __init__(self, layer: nn.Linear) -> None:
-        super().__init__()
-        self.layer = layer
+def _then(network: Callable[..., nn.Module], change: Callable[[nn.Module], nn.Module]) -> Network:
+    """Return what makes a network, of a given width or its own, and changes it."""
+    return lambda inputs, outputs, **sizes: change(network(inputs, outputs, **sizes))
 
+
+class _Skip(nn.Sequential):
     def forward(self, x: Tensor) -> Tensor:
-        return x + torch.relu(self.layer(x))
+        return x + super().forward(x)
 
 
-def residual() -> None:
+class _Residual(Networks):
     """Hidden layers of the dense networks add to their input."""
-    plain = pie.dense_network
 
-    def network(inputs: int, outputs: int, width: int, depth: int) -> nn.Module:
-        layers = list(plain(inputs, outputs, width, depth).children())
-        first, hidden, last = layers[:2], layers[2:-1:2], layers[-1]
-        return nn.Sequential(*first, *(_Residual(layer) for layer in hidden), last)  # type: ignore[arg-type]
+    def block(self, shape: tuple[int, ...], kept: int) -> Network:
+        def skipping(network: nn.Module) -> nn.Module:
+            first, relu, *hidden, last = network.children()
+            pairs = zip(hidden[::2], hidden[1::2], strict=True)
+            return nn.Sequential(first, relu, *(_Skip(*pair) for pair in pairs), last)
 
-    _set(pie, dense_network=network)
+        network = super().block(shape, kept)
+        return network if len(shape) == 3 else _then(network, skipping)
 
 
-def silu() -> None:
+residual = _networks(_Residual)
+
+
+class _SiLU(Networks):
     """SiLU in the place of ReLU in all networks."""
 
-    def changed(plain: Callable[..., nn.Module]) -> Callable[..., nn.Module]:
-        def network(*arguments: Any, **named: Any) -> nn.Module:
-            layers = plain(*arguments, **named).children()
-            return nn.Sequential(*(nn.SiLU() if isinstance(layer, nn.ReLU) else layer for layer in layers))
+    def block(self, shape: tuple[int, ...], kept: int) -> Network:
+        def smooth(network: nn.Module) -> nn.Module:
+            for part in network.modules():
+                for name, layer in part.named_children():
+                    if isinstance(layer, nn.ReLU):
+                        part.register_module(name, nn.SiLU())
+            return network
 
-        return network
-
-    _set(pie, dense_network=changed(pie.dense_network), conv_network=changed(pie.conv_network))
-
-
-def cosine() -> None:
-    """A cosine schedule with a warm-up of 2 %, and a constant β₁, in the place of the one-cycle, which moves both."""
-
-    class Cosine(LambdaLR):
-        def __init__(self, optimizer: Optimizer, max_lr: float, total_steps: int) -> None:
-            self.total_steps, warm_up = total_steps, max(1, total_steps // 50)
-            super().__init__(
-                optimizer,
-                lambda step: min(1.0, (step + 1) / warm_up) * 0.5 * (1 + math.cos(math.pi * step / total_steps)),
-            )
-
-        def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-            self.__dict__.update(state_dict)  # the formula is no state
-
-    _set(training, OneCycleLR=Cosine)
+        return _then(super().block(shape, kept), smooth)
 
 
-def _module(average: AveragedModel) -> Any:
-    return average.module
+silu = _networks(_SiLU)
 
 
-def _average(decay: float) -> None:
-    """Validation and the final weights are an exponential moving average; it starts anew on resuming."""
-    advance, validate, save_weights = training.TrainingState.advance, training.validate, Run.save_weights
-    averages: dict[int, AveragedModel] = {}
-
-    def averaged(model: Autoencoder) -> AveragedModel:
-        if id(model) not in averages:
-            averages[id(model)] = AveragedModel(copy.deepcopy(model), multi_avg_fn=get_ema_multi_avg_fn(decay))
-        return averages[id(model)]
-
-    def advance_both(state: training.TrainingState, loss: Tensor) -> None:
-        advance(state, loss)
-        averaged(state.model).update_parameters(state.model)
-
-    def validate_average(model: Autoencoder, *arguments: Any) -> dict[str, float]:
-        return validate(_module(averaged(model)), *arguments)
-
-    def save_average(run: Run, model: Autoencoder) -> None:
-        save_weights(run, _module(averaged(model)))
-
-    _set(training.TrainingState, advance=advance_both)
-    _set(training, validate=validate_average)
-    _set(Run, save_weights=save_average)
-
-
-def average_100() -> None:
-    """The weights are averaged over some 100 steps."""
-    _average(0.99)
-
-
-def average_500() -> None:
-    """The weights are averaged over some 500 steps."""
-    _average(0.998)
-
-
-def spectral_norm() -> None:
+class _SpectralNorm(Networks):
     """Hidden layers of the networks of s and b have spectral norm 1, a kernel as a matrix; g's are free."""
-    plain = pie.AffineCoupling
 
-    def coupling(features: int, network: Callable[[int, int], nn.Module], scale: Any) -> nn.Module:
-        def bounded(inputs: int, outputs: int) -> nn.Module:
-            layers = list(network(inputs, outputs).children())
-            weighted = [layer for layer in layers[:-1] if isinstance(layer, nn.Linear | nn.Conv2d)]
-            for layer in weighted:
+    def coupling(self, shape: tuple[int, ...], kept: int) -> Network:
+        def bounded(network: nn.Module) -> nn.Module:
+            *hidden, _ = (layer for layer in network.modules() if isinstance(layer, nn.Linear | nn.Conv2d))
+            for layer in hidden:
                 if min(layer.weight.shape[:2]) > 0:
                     nn.utils.parametrizations.spectral_norm(layer)
-            return nn.Sequential(*layers)
+            return network
 
-        return plain(features, bounded, scale)
-
-    _set(pie, AffineCoupling=coupling)
+        return _then(super().coupling(shape, kept), bounded)
 
 
-def _configured(config: type[BaselineConfig], **values: Any) -> None:
-    plain = config.__post_init__
-
-    def changed(self: BaselineConfig) -> None:
-        for name, value in values.items():
-            object.__setattr__(self, name, value)  # it is frozen
-        plain(self)
-
-    _set(config, __post_init__=changed)
+spectral_norm = _networks(_SpectralNorm)
 
 
-def wae_200() -> None:
-    """WAE's λ is 200, what its authors' code amounts to."""
-    _configured(WAEConfig, mmd_weight=200.0)
+def _parts(**changed: Any) -> Change:
+    return lambda experiment: replace(experiment, parts=replace(experiment.parts, **changed))
 
 
-def wide_baselines() -> None:
-    """The convolutions of VAE and WAE have twice as many channels."""
-    _configured(BaselineConfig, width=2 * BaselineConfig.width)
+def _cosine(optimizer: Optimizer, peak: float, steps: int, last: int) -> LambdaLR:
+    """A cosine schedule with a warm-up of 2 %, and a constant β₁, in the place of the one-cycle, which moves both."""
+
+    def share(step: int) -> float:
+        return min(1.0, (step + 1) / max(1, steps // 50)) * 0.5 * (1 + math.cos(math.pi * step / steps))
+
+    return LambdaLR(optimizer, share, last)  # of the optimizer's learning rate, which starts as the peak
 
 
-def isometry() -> None:
+def _average(decay: float) -> Change:
+    """Validation and the final weights are an exponential moving average."""
+    return _parts(average=partial(AveragedModel, multi_avg_fn=get_ema_multi_avg_fn(decay)))
+
+
+cosine = _parts(schedule=_cosine)
+average_100 = _average(0.99)  # over some 100 steps
+average_500 = _average(0.998)
+
+
+class _Isometric(PIE):
     """The loss also has the squared logarithm of how much F stretches a small step in the direction of noise."""
-    plain = pie.PIE.loss
 
-    def loss(self: pie.PIE, x: Tensor, eps2: Tensor | None = None) -> dict[str, Tensor]:
-        terms = plain(self, x, eps2)
+    def loss(self, x: Tensor, eps2: Tensor | None = None, reconstruction: Tensor | None = None) -> Tensor:
+        return self.loss_terms(x, eps2, reconstruction)["loss"]
+
+    def loss_terms(
+        self, x: Tensor, eps2: Tensor | None = None, reconstruction: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        terms = super().loss_terms(x, eps2, reconstruction)
         step = 0.05 * torch.randn_like(x)
         ends = [torch.cat([z, *residuals], 1) for z, residuals, _ in (self(x), self(x + step))]
         stretch = (ends[1] - ends[0]).square().sum(1) / (2 * step).flatten(1).square().sum(1)
         return {**terms, "loss": terms["loss"] + 0.1 * stretch.log().square().mean()}
 
-    _set(pie.PIE, loss=loss)
+
+def isometry(experiment: Experiment) -> Experiment:
+    return replace(experiment, pie=_Isometric)
 
 
-def _noise_outside(factor: float) -> None:
+def _noise_outside(factor: float) -> Change:
     """The noise has `factor` times its variance outside the images' 64 leading principal axes."""
-    plain = training.training_batch
-    pixels = load_dataset("mnist", offline=True).train.images.float().flatten(1)
-    axes = torch.linalg.eigh(pixels.T.cov())[1][:, -64:]
 
-    def batch(images: Tensor, config: TrainingConfig, generator: torch.Generator, noise_factor: float = 1.0) -> Tensor:
-        x = plain(images, replace(config, noise=0.0), generator)
-        noise = torch.randn(len(x), len(axes), generator=generator)
-        inside = noise @ axes @ axes.T
-        noise = inside + math.sqrt(factor) * (noise - inside)
-        return x + math.sqrt(config.noise * noise_factor) / 2 * noise.view_as(x)
+    def change(experiment: Experiment) -> Experiment:
+        pixels = load_dataset("mnist", offline=True).train.images.float().flatten(1)
+        axes = torch.linalg.eigh(pixels.T.cov())[1][:, -64:]
 
-    _set(training, training_batch=batch)
+        def treat(x: Tensor, config: TrainingConfig, generator: torch.Generator, noise_factor: float = 1.0) -> Tensor:
+            x = training_batch(x, replace(config, noise=0.0), generator)
+            noise = torch.randn(len(x), len(axes), generator=generator)
+            inside = noise @ axes @ axes.T
+            noise = inside + math.sqrt(factor) * (noise - inside)
+            return x + math.sqrt((config.noise or 0.0) * noise_factor) / 2 * noise.view_as(x)
 
+        return _parts(treat=treat)(experiment)
 
-def noise_4_outside() -> None:
-    """The noise has four times its variance where images hardly vary."""
-    _noise_outside(4.0)
+    return change
 
 
-def noise_16_outside() -> None:
-    """The noise has sixteen times its variance where images hardly vary."""
-    _noise_outside(16.0)
-
-
-def noise_64_outside() -> None:
-    """The noise has 64 times its variance where images hardly vary."""
-    _noise_outside(64.0)
+noise_4_outside = _noise_outside(4.0)
+noise_16_outside = _noise_outside(16.0)
+noise_64_outside = _noise_outside(64.0)

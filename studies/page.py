@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pie_cli.files import write_text
+from pie_cli.io.files import write_text
 from studies import beyond, capacity, sampling, scale, schedule, start
 from studies.study import TABLES, Study
 

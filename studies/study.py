@@ -9,9 +9,9 @@ from typing import Any
 
 import pandas as pd
 
-from pie_cli.files import write_text
-from pie_cli.provenance import short_commit
-from pie_cli.tables import markdown
+from pie_cli.io.files import write_text
+from pie_cli.io.provenance import short_commit
+from pie_cli.plots.tables import markdown
 
 EPOCHS = 3  # of each variant that does not say otherwise
 TABLES = Path(__file__).parent / "results"

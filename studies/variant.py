@@ -1,48 +1,54 @@
 """`python -m studies.variant FOLDER OPTION …`: train one variant, or go on with it, and measure its row.
 
-It is `pie train OPTION …`, after the changes that the options of the form "+name" call for, and then an evaluation in
-the same, changed, program: on the validation images, because the test images decide nothing.
+It is `pie train OPTION …`, of the experiment that the options of the form "+name" make, and then an evaluation of the
+same model: on the validation images, because the test images decide nothing.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import torch
 
-from pie_cli import cli
-from pie_cli.classifier import load_or_train_classifier
-from pie_cli.data import Dataset, load_dataset
-from pie_cli.evaluation import evaluate
-from pie_cli.files import write_json
-from pie_cli.inference import clean, decode_kept
-from pie_cli.metrics import reconstruction_mse
-from pie_cli.pie import PIE
-from pie_cli.runs import Run
+from pie_cli.cli import app as cli
+from pie_cli.data.base import Dataset
+from pie_cli.data.load import load_dataset
+from pie_cli.evaluation.evaluate import evaluate
+from pie_cli.io.files import write_json
+from pie_cli.metrics.classifier import load_or_train_classifier
+from pie_cli.metrics.images import reconstruction_mse
+from pie_cli.metrics.inference import clean, decode_kept
+from pie_cli.models.pie import PIE
+from pie_cli.runs.folder import Run
+from pie_cli.training.loop import Parts
 from studies import changes
 
 ROW = "row.json"
+
+
+def changed(run: Run, names: Iterable[str]) -> tuple[Run, Parts]:
+    """Return what the changes of these names make of a run, and of the parts of its training."""
+    experiment = changes.Experiment(run)
+    for name in names:
+        experiment = getattr(changes, name)(experiment)
+    return replace(experiment.run, build=experiment.build), experiment.parts
 
 
 def main() -> None:
     """Write the variant's row into its folder."""
     folder, *words = sys.argv[1:]
     torch.set_num_threads(1)
-    for word in words:
-        if word.startswith("+"):
-            getattr(changes, word[1:])()
+    names = [word[1:] for word in words if word.startswith("+")]
     options = [word for word in words if not word.startswith("+")]
-    sys.argv = ["pie", "train", "--resume", "--results-dir", folder, *options]
-    try:
-        cli.main()
-    except SystemExit as ended:
-        if ended.code:
-            raise
+    if not any(Path(folder).glob("*-d10-*/weights.safetensors")):
+        sys.argv = ["pie", "train", "--resume", "--results-dir", folder, *options]
+        cli.main(lambda run: changed(run, names))
     (run_folder,) = Path(folder).glob("*-d10-*")
-    run, dataset = Run.open(run_folder), load_dataset("mnist", offline=True)
+    (run, _), dataset = changed(Run.open(run_folder), names), load_dataset("mnist", offline=True)
     classifier = load_or_train_classifier(Path(folder).parents[1], dataset.train, dataset.name)
     judged = replace(dataset, test=dataset.validation)
     row: dict[str, object] = dict(evaluate(run, judged, classifier, "cpu").numbers)

@@ -16,7 +16,15 @@ TIMEOUT = 60.0  # seconds, for what takes a tenth of one where it refuses, and a
 # The server has imported everything and computed nothing; each command is a fork of it.
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(
-    ["pytest", "tests.commands", "pie_cli.cli", "pie_cli.reproduce", "sklearn.datasets", "pydantic.type_adapter"]
+    [
+        "pytest",
+        "tests.commands",
+        "pie_cli.cli.app",
+        "pie_cli.paper.reproduce",
+        "pie_cli.paper.tables",
+        "sklearn.datasets",
+        "pydantic.type_adapter",
+    ]
 )
 
 
@@ -91,6 +99,6 @@ def _be(
     sys.argv = ["pie", *arguments]
     if before is not None:
         before()
-    from pie_cli.cli import main
+    from pie_cli.cli.app import main
 
     main()

@@ -12,12 +12,14 @@ import pytest
 import torch
 from torch import nn
 
-from pie_cli import PIE, PIEConfig, cli
-from pie_cli.data import Dataset, load_dataset
-from pie_cli.devices import Execution
+from pie_cli import PIE, PIEConfig
+from pie_cli.cli import app as cli
+from pie_cli.data.base import Dataset
+from pie_cli.data.load import load_dataset
 from pie_cli.errors import Interrupted
-from pie_cli.runs import Run
-from pie_cli.training import train
+from pie_cli.runs.folder import Run
+from pie_cli.runtime import Execution
+from pie_cli.training.loop import train
 
 
 @pytest.fixture(autouse=True)

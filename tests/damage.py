@@ -14,10 +14,10 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from pie_cli.models import build_model
-from pie_cli.runs import Run
-from pie_cli.tensorfiles import load_tensors, save_tensors
-from pie_cli.training import TrainingState
+from pie_cli.io.tensors import load_tensors, save_tensors
+from pie_cli.models.registry import build_model
+from pie_cli.runs.folder import Run
+from pie_cli.training.state import TrainingState
 
 
 def copied(run: Run, folder: Path) -> Run:
@@ -27,7 +27,7 @@ def copied(run: Run, folder: Path) -> Run:
 
 def state_of(run: Run) -> TrainingState:
     """Return a fresh state of the run's training, of two epochs of ten steps."""
-    return TrainingState(build_model(run.config.model), run.config.training, 20, torch.device("cpu"))
+    return TrainingState(build_model(run.config.model), run.config.resolved, 20, torch.device("cpu"))
 
 
 def said(error: str, path: Path) -> None:

@@ -11,22 +11,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from pie_cli.bijections import (
-    AffineCoupling,
+from pie_cli.models.bijections import (
     Bijection,
     CheckerboardDownsample,
     Composition,
     Flatten,
-    Householder,
-    HouseholderConv1x1,
-    HouseholderLinear,
     Split,
     SymmetricRange,
-    additive_scale,
-    affine_scale,
-    contractive_scale,
 )
-from pie_cli.networks import conv_network, dense_network
+from pie_cli.models.couplings import AdditiveCoupling, AffineCoupling, ContractiveScale, affine_scale
+from pie_cli.models.networks import conv_network, dense_network
+from pie_cli.models.rotations import Householder, HouseholderConv1x1, HouseholderLinear
 from tests.conftest import randomise
 
 dense = partial(dense_network, width=6, depth=2)
@@ -36,11 +31,11 @@ BIJECTIONS: dict[str, tuple[Callable[[], Bijection], tuple[int, ...]]] = {
     "scaling": (SymmetricRange, (1, 4, 4)),
     "downsample": (CheckerboardDownsample, (2, 4, 6)),
     "flatten": (lambda: Flatten((2, 3, 2)), (2, 3, 2)),
-    "contractive coupling": (lambda: AffineCoupling(6, dense, contractive_scale(0.5)), (6,)),
-    "additive coupling": (lambda: AffineCoupling(6, dense, additive_scale), (6,)),
+    "contractive coupling": (lambda: AffineCoupling(6, dense, ContractiveScale(0.5)), (6,)),
+    "additive coupling": (lambda: AdditiveCoupling(6, dense), (6,)),
     "affine coupling, odd size": (lambda: AffineCoupling(5, dense, affine_scale), (5,)),
-    "coupling of a single feature": (lambda: AffineCoupling(1, dense, contractive_scale(0.5)), (1,)),
-    "convolutional coupling, odd channels": (lambda: AffineCoupling(3, conv, contractive_scale(1.0)), (3, 2, 2)),
+    "coupling of a single feature": (lambda: AffineCoupling(1, dense, ContractiveScale(0.5)), (1,)),
+    "convolutional coupling, odd channels": (lambda: AffineCoupling(3, conv, ContractiveScale(1.0)), (3, 2, 2)),
     "linear rotation": (lambda: HouseholderLinear(5), (5,)),
     "rotation of fewer features than reflections": (lambda: HouseholderLinear(2), (2,)),
     "1×1 convolution": (lambda: HouseholderConv1x1(4), (4, 2, 3)),
@@ -133,5 +128,5 @@ def test_checkerboard_is_a_permutation() -> None:
 
 @given(a=st.floats(0, 1), t=st.floats(-50, 50))
 def test_contractive_scale_never_expands(a: float, t: float) -> None:
-    s = contractive_scale(a)(torch.tensor(t, dtype=torch.float64)).item()
+    s = ContractiveScale(a)(torch.tensor(t, dtype=torch.float64)).item()
     assert 1 - a <= s <= 1

@@ -14,14 +14,14 @@ import pytest
 import torch
 from rich.console import Console
 
-from pie_cli.data import Dataset
-from pie_cli.devices import Execution
+from pie_cli.data.base import Dataset
 from pie_cli.errors import PIEError
-from pie_cli.grid import _Messenger
-from pie_cli.grid_display import GridDisplay
-from pie_cli.runs import Run
-from pie_cli.tensorfiles import load_tensors, save_tensors
-from pie_cli.training import train
+from pie_cli.io.tensors import load_tensors, save_tensors
+from pie_cli.jobs.display import GridDisplay
+from pie_cli.jobs.grid import _Messenger
+from pie_cli.runs.folder import Run
+from pie_cli.runtime import Execution
+from pie_cli.training.loop import train
 from tests.conftest import call, pie
 from tests.damage import TENSOR_FILE, copied, cut, directory, flip, renamed, said, state_of
 from tests.test_training import same, silent, small_run
@@ -72,7 +72,7 @@ def test_resume_says_that_it_fell_back(
     interrupted: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As a user runs it, in a process of its own; and where both checkpoints are bad, the folder is left as it was."""
-    name = interrupted.config.name
+    name = interrupted.name
     shutil.copytree(interrupted.folder, tmp_path / name)
     run = Run(tmp_path / name, interrupted.config)
     options = "--dataset digits --latent-dim 4 --conv-width 4 --dense-width 16 --dense-depth 1 --epochs 2 --device cpu"
@@ -215,7 +215,7 @@ def test_a_grid_shows_what_a_worker_notes(interrupted: Run) -> None:
     """Word for word, whatever a folder is called."""
     receiver, sender = Pipe(duplex=False)
     messenger, console = _Messenger(sender), Console(file=io.StringIO(), width=200)
-    messenger.name = interrupted.config.name
+    messenger.name = interrupted.name
     messenger.note("[/x] is damaged")
     GridDisplay(console, [interrupted]).take_in(1, *receiver.recv())
-    assert console.file.getvalue() == f"{interrupted.config.name}: [/x] is damaged\n"  # type: ignore[attr-defined]
+    assert console.file.getvalue() == f"{interrupted.name}: [/x] is damaged\n"  # type: ignore[attr-defined]

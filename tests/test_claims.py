@@ -6,7 +6,7 @@ import copy
 
 import pytest
 
-from pie_cli.claims import CLAIMS, Verdict, judge
+from pie_cli.paper.claims import CLAIMS, Verdict, judge
 
 # Numbers as the paper would have them: every claim holds.
 PAPER = {

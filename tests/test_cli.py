@@ -16,9 +16,9 @@ import pandas as pd
 import pytest
 import torch
 
-from pie_cli import launch, reproduce
-from pie_cli.runs import load_model
-from pie_cli.tensorfiles import load_tensors
+from pie_cli.io.tensors import load_tensors
+from pie_cli.runs import find
+from pie_cli.runs.folder import load_model
 from tests.conftest import call, pie
 
 SMALL = ("--dataset", "digits", "--latent-dim", 4, "--conv-width", 4, "--dense-width", 16, "--dense-depth", 1)
@@ -111,7 +111,7 @@ def test_the_run_that_comes_with_the_program_is_used_and_said_so(
     """Where the results folder has no run of that name, and for no other name; figures go into the results folder."""
     showcase = results / NAME
     before = sorted(showcase.rglob("*"))
-    monkeypatch.setattr(launch, "SHOWCASE", showcase)
+    monkeypatch.setattr(find, "SHOWCASE", showcase)
     for command in ("sample", "reconstruct", "interpolate"):
         chosen = f"--dataset digits --latent-dim 4 --results-dir {tmp_path / 'none'}"
         code, printed, errors = call(f"{command} {chosen}", capsys, monkeypatch)
@@ -131,7 +131,7 @@ def test_the_run_that_comes_with_the_program_is_none_of_ones_own(
     showcase = tmp_path / "showcase"
     shutil.copytree(results / NAME, showcase)
     before = sorted(showcase.rglob("*"))
-    monkeypatch.setattr(reproduce, "SHOWCASE", showcase)
+    monkeypatch.setattr(find, "SHOWCASE", showcase)
     code, _, errors = call(f"evaluate --dataset digits --results-dir {tmp_path}", capsys, monkeypatch)
     assert code == 1
     assert "there is no finished run" in errors
@@ -236,7 +236,9 @@ def test_help_shows_every_default(capsys: pytest.CaptureFixture[str], monkeypatc
 
 def test_help_loads_no_torch() -> None:
     """What makes `pie --help` answer at once."""
-    code = "import sys, pie_cli.cli; sys.exit(any(name in sys.modules for name in ('torch', 'matplotlib', 'pandas')))"
+    code = (
+        "import sys, pie_cli.cli.app; sys.exit(any(name in sys.modules for name in ('torch', 'matplotlib', 'pandas')))"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

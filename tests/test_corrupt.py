@@ -12,15 +12,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pie_cli import classifier, evaluation
-from pie_cli.configuration import RunConfig
-from pie_cli.data import Dataset, load_dataset
+from pie_cli.cli.console import speaking_options
+from pie_cli.config.run import RunConfig
+from pie_cli.data.base import Dataset
+from pie_cli.data.load import load_dataset
 from pie_cli.errors import PIEError
-from pie_cli.evaluation import Evaluation
-from pie_cli.models import build_model
-from pie_cli.pie import PIEConfig
-from pie_cli.runs import Run
-from pie_cli.tensorfiles import load_tensors, save_tensors
+from pie_cli.evaluation import cache
+from pie_cli.evaluation.cache import Evaluation
+from pie_cli.evaluation.evaluate import evaluate
+from pie_cli.io.tensors import load_tensors, save_tensors
+from pie_cli.metrics import classifier
+from pie_cli.models.config import PIEConfig
+from pie_cli.models.registry import LAYOUT, build_model
+from pie_cli.runs.folder import Run
 from tests.conftest import call
 from tests.damage import ANY_FILE, TENSOR_FILE, copied, directory, flip, pickled, said
 from tests.test_training import same, small_run
@@ -44,8 +48,8 @@ def test_bad_weights_are_one_line(
     assert (code, errors.count("\n")) == (1, 1)
     said(errors, run.weights)
     assert not run.figures.exists()
-    with pytest.raises(PIEError, match="train again with --overwrite"):
-        evaluation.evaluate(run, load_dataset("digits", report=lambda line: None), JUDGE, "cpu")
+    with pytest.raises(PIEError, match="train again with --overwrite"), speaking_options():
+        evaluate(run, load_dataset("digits", report=lambda line: None), JUDGE, "cpu")
 
 
 def test_weights_of_another_run_or_model(
@@ -85,7 +89,7 @@ def test_sizes_in_a_hostile_file_cost_no_memory(tmp_path: Path) -> None:
     huge = RunConfig(replace(config.model, dense_width=2**20, conv_width=2**20), config.training)
     run = Run(tmp_path / "run", huge)
     run.create()
-    save_tensors(run.weights, build_model(config.model).state_dict(), huge.to_dict())
+    save_tensors(run.weights, build_model(config.model).state_dict(), {**huge.to_dict(), "layout": LAYOUT})
     with pytest.raises(PIEError, match=r"instead of float32 \(.*\d{6}"):
         Run.open(run.folder).load_model()
 
@@ -178,13 +182,13 @@ def test_a_kept_evaluation_is_not_taken_for_another_configuration(
     whole: Run, digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = copied(whole, tmp_path)
-    key = evaluation._key(run, digits, JUDGE)
-    evaluation._keep(run.folder / "evaluation.json", key, EVALUATION)
-    assert key != evaluation._key(run, digits, classifier.Classifier((1, 28, 28), 10))  # nor for one of other features
+    key = cache.key_of(run, digits, JUDGE)
+    cache.keep(run.folder / "evaluation.json", key, EVALUATION)
+    assert key != cache.key_of(run, digits, classifier.Classifier((1, 28, 28), 10))  # nor for one of other features
     other = Run(run.folder, RunConfig(run.config.model, replace(run.config.training, lr=0.001)))
-    evaluation.evaluate(run, digits, JUDGE, "cpu")
+    evaluate(run, digits, JUDGE, "cpu")
     with pytest.raises(PIEError, match="belongs to another configuration"):
-        evaluation.evaluate(other, digits, JUDGE, "cpu")
+        evaluate(other, digits, JUDGE, "cpu")
 
 
 # What can be made again: the evaluation and the classifier; and what is only looked at
@@ -199,11 +203,11 @@ EVALUATION = Evaluation(
 
 
 def test_an_evaluation_is_kept_exactly(tmp_path: Path) -> None:
-    evaluation._keep(tmp_path / "evaluation.json", "key", EVALUATION)
-    kept = evaluation._kept(tmp_path / "evaluation.json", "key")
+    cache.keep(tmp_path / "evaluation.json", "key", EVALUATION)
+    kept = cache.kept(tmp_path / "evaluation.json", "key")
     assert kept is not None
     assert repr(kept) == repr(EVALUATION)
-    assert evaluation._kept(tmp_path / "evaluation.json", "other") is None
+    assert cache.kept(tmp_path / "evaluation.json", "other") is None
 
 
 @pytest.mark.parametrize("name", ["evaluation.json", "evaluation.npz"])
@@ -215,22 +219,22 @@ def test_a_damaged_evaluation_is_measured_again(name: str, tmp_path: Path) -> No
             (tmp_path / name).rmdir()
         for old in tmp_path.glob("evaluation.*"):
             old.unlink()
-        evaluation._keep(path, "key", EVALUATION)
+        cache.keep(path, "key", EVALUATION)
         damage(tmp_path / name)
-        assert evaluation._kept(path, "key") is None, damage
+        assert cache.kept(path, "key") is None, damage
     for old in tmp_path.glob("evaluation.*"):
         old.unlink()
 
 
 def test_a_flipped_bit_of_an_evaluation_is_seen(tmp_path: Path) -> None:
     path = tmp_path / "evaluation.json"
-    evaluation._keep(path, "key", EVALUATION)
+    cache.keep(path, "key", EVALUATION)
     original = path.read_bytes()
     for at in range(0, 8 * len(original), 3):
         content = bytearray(original)
         content[at // 8] ^= 1 << at % 8
         path.write_bytes(content)
-        kept = evaluation._kept(path, "key")
+        kept = cache.kept(path, "key")
         assert kept is None or repr(kept) == repr(EVALUATION)  # white space may change
 
 
@@ -258,7 +262,7 @@ def test_damaged_provenance_is_one_line_and_missing_one_is_none(
 ) -> None:
     run = copied(whole, tmp_path)
     path = run.folder / "provenance.json"
-    assert run.provenance["run"] == run.config.name
+    assert run.provenance["run"] == run.name
     damage(path)
     with pytest.raises(PIEError) as error:
         _ = run.provenance

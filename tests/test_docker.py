@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import typer.main
 
-from pie_cli import cli
+from pie_cli.cli import app as cli
 from scripts.emulate_docker_build import enters_build, instructions
 
 CHECKOUT = Path(__file__).parent.parent
@@ -46,7 +46,7 @@ def test_what_is_copied_enters_the_build() -> None:
     for source in sources:
         assert (CHECKOUT / source).exists()
         assert enters_build(source, DOCKERIGNORE)
-    assert enters_build("pie_cli/cli.py", DOCKERIGNORE)
+    assert enters_build("pie_cli/cli/app.py", DOCKERIGNORE)
 
 
 def test_the_dependencies_have_a_layer_that_code_does_not_renew() -> None:

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from pie_cli.runs import Run, load_model
-from pie_cli.tensorfiles import load_tensors
+from pie_cli.io.tensors import load_tensors
+from pie_cli.runs.folder import Run, load_model
 from tests import commands
 
 SMALL = ("--latent-dim", 4, "--conv-width", 4, "--dense-width", 16, "--dense-depth", 1)

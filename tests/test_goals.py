@@ -6,7 +6,7 @@ import copy
 
 import pytest
 
-from pie_cli.goals import EXTENSION, LOOSE, MIDDLE, SHARP, TIGHT, VAE, WAE, goals
+from pie_cli.paper.goals import EXTENSION, LOOSE, MIDDLE, SHARP, TIGHT, VAE, WAE, goals
 
 Numbers = dict[str, float]
 

@@ -16,14 +16,14 @@ import pytest
 import torch
 from rich.console import Console
 
-from pie_cli import classifier, interrupts
-from pie_cli.data import load_dataset
-from pie_cli.devices import one_thread
+from pie_cli import runtime
+from pie_cli.data.load import load_dataset
 from pie_cli.errors import Interrupted
-from pie_cli.grid import Place, _Messenger, train_and_evaluate
-from pie_cli.interrupts import deferred_signals, raise_on_signals
-from pie_cli.runs import Run
-from pie_cli.tensorfiles import load_tensors
+from pie_cli.io.tensors import load_tensors
+from pie_cli.jobs.grid import Place, _Messenger, train_and_evaluate
+from pie_cli.metrics import classifier
+from pie_cli.runs.folder import Run
+from pie_cli.runtime import deferred_signals, one_thread, raise_on_signals
 from tests.conftest import call
 
 TRAIN = "train --dataset digits --latent-dim 4 --conv-width 4 --dense-width 16 --dense-depth 1 --epochs 5"
@@ -140,6 +140,6 @@ def test_a_signal_and_its_echo_are_one(handlers: None, monkeypatch: pytest.Monke
         signal.raise_signal(signal.SIGINT)
         signal.raise_signal(signal.SIGTERM)
         assert signal_number() == signal.SIGINT
-        monkeypatch.setattr(interrupts, "ECHO_SECONDS", 0.0)
+        monkeypatch.setattr(runtime, "ECHO_SECONDS", 0.0)
         with pytest.raises(Interrupted):
             signal.raise_signal(signal.SIGTERM)

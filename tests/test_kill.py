@@ -15,9 +15,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from pie_cli import training
-from pie_cli.runs import Run
-from pie_cli.tensorfiles import load_tensors
+from pie_cli.io.tensors import load_tensors
+from pie_cli.runs.folder import Run
+from pie_cli.training import loop
 from tests.commands import Command, Done, run, start
 
 NAME = "pie-digits-d4-eps0.01-seed0"
@@ -29,7 +29,7 @@ KILLS = 20
 
 def often() -> None:
     """Write a checkpoint every seventh step: some of them far from an epoch's end."""
-    training.CHECKPOINT_STEPS = 7
+    loop.CHECKPOINT_STEPS = 7
     os.environ["OMP_NUM_THREADS"] = "1"
 
 
@@ -124,7 +124,7 @@ WRITES: dict[str, Callable[[], None]] = {  # of the third checkpoint, at the end
     "before it is flushed": partial(dying, "os:fsync", 9),
     "before its permissions": partial(dying, "pathlib:Path.chmod", 5),
     "before it takes its name": partial(dying, "pathlib:Path.replace", 5),
-    "before the folder is flushed": partial(dying, "pie_cli.files:_sync_folder", 5),
+    "before the folder is flushed": partial(dying, "pie_cli.io.files:_sync_folder", 5),
 }
 
 
@@ -142,14 +142,16 @@ def test_killed_inside_a_checkpoint_write(where: str, whole: tuple[Run, float], 
 @pytest.mark.parametrize("step", [0, 1, 10, 20, 21, STEPS])
 def test_killed_after_a_step(step: int, whole: tuple[Run, float], tmp_path: Path) -> None:
     """Before the first step, in the middle of an epoch, at its end, before and after the last step."""
-    place = "pie_cli.training:TrainingState.advance" if step else "pie_cli.training:training_batch"
+    place = "pie_cli.training.loop:TrainingState.advance" if step else "pie_cli.training.loop:_Training.step"
     killer = partial(dying, place, max(step, 1))
     assert run(*TRAIN, cwd=tmp_path, before=killer).code == -signal.SIGKILL
     resume(tmp_path)
     check_equal(tmp_path, whole[0])
 
 
-@pytest.mark.parametrize("place", ["pie_cli.runs:Run.remove_checkpoints", "pie_cli.figures:learning_curve"])
+@pytest.mark.parametrize(
+    "place", ["pie_cli.runs.folder:Run.remove_checkpoints", "pie_cli.plots.figures:learning_curve"]
+)
 def test_killed_after_the_weights_were_written(place: str, whole: tuple[Run, float], tmp_path: Path) -> None:
     assert run(*TRAIN, cwd=tmp_path, before=partial(dying, place, 1)).code == -signal.SIGKILL
     assert "nothing to do" in resume(tmp_path).stdout

@@ -14,10 +14,31 @@ from scipy.ndimage import convolve
 from sklearn.datasets import load_digits
 from torch import Tensor
 
-from pie_cli import PIE, PIEConfig, evaluation, figures, metrics
-from pie_cli.classifier import Classifier, features_of, load_or_train_classifier
-from pie_cli.data import ImageSet
-from pie_cli.suite import means
+from pie_cli import PIE, PIEConfig
+from pie_cli.data.base import ImageSet
+from pie_cli.evaluation import cache
+from pie_cli.evaluation.evaluate import _samples
+from pie_cli.metrics.classifier import Classifier, features_of, load_or_train_classifier
+from pie_cli.metrics.codes import (
+    code_statistics,
+    cross_validated_knn_accuracy,
+    distance_from_gaussian,
+    knn_accuracy,
+    linear_probe_accuracy,
+    silhouette,
+    trustworthiness,
+)
+from pie_cli.metrics.images import (
+    LAPLACIANS,
+    laplacian_variance,
+    reconstruction_mse,
+    sharpness,
+    squared_error,
+    ssim,
+)
+from pie_cli.metrics.realism import frechet_distance, precision_recall_density_coverage, realism
+from pie_cli.paper.summary import means
+from pie_cli.plots import figures
 
 
 def normal(*shape: int, seed: int = 0) -> Tensor:
@@ -35,17 +56,17 @@ def test_laplacian_variance_by_hand() -> None:
     """One white pixel in 5×5: of nine responses one is −4 and four are 1, so the variance is 20/9 − 0²."""
     image = torch.zeros(1, 1, 5, 5)
     image[0, 0, 2, 2] = 1
-    assert metrics.laplacian_variance(image).tolist() == pytest.approx([20 / 9])
-    assert metrics.laplacian_variance(image, border="zero").tolist() == pytest.approx([20 / 25])
-    assert metrics.laplacian_variance(image, kernel="eight").tolist() == pytest.approx([72 / 9])
+    assert laplacian_variance(image).tolist() == pytest.approx([20 / 9])
+    assert laplacian_variance(image, border="zero").tolist() == pytest.approx([20 / 25])
+    assert laplacian_variance(image, kernel="eight").tolist() == pytest.approx([72 / 9])
 
 
 @pytest.mark.parametrize("kernel", ["four", "eight"])
 @pytest.mark.parametrize(("border", "mode"), [("valid", "valid"), ("reflect", "mirror"), ("zero", "constant")])
 def test_laplacian_variance_is_scipys(kernel: Any, border: Any, mode: Any) -> None:
     images = uniform(3, 1, 9, 7)
-    weights = np.array(metrics.LAPLACIANS[kernel])
-    for image, value in zip(images[:, 0].numpy(), metrics.laplacian_variance(images, kernel, border), strict=True):
+    weights = np.array(LAPLACIANS[kernel])
+    for image, value in zip(images[:, 0].numpy(), laplacian_variance(images, kernel, border), strict=True):
         response = convolve(image, weights, mode="mirror" if mode == "valid" else mode)
         expected = response[1:-1, 1:-1] if mode == "valid" else response
         assert value.item() == pytest.approx(expected.var(), rel=1e-4)
@@ -55,25 +76,25 @@ def test_laplacian_variance_is_scipys(kernel: Any, border: Any, mode: Any) -> No
 @given(shift=st.floats(-1, 1), scale=st.floats(-3, 3), channels=st.sampled_from([1, 2, 3]))
 def test_laplacian_variance_ignores_brightness_and_squares_contrast(shift: float, scale: float, channels: int) -> None:
     images = uniform(2, channels, 8, 8).double()
-    expected = scale**2 * metrics.laplacian_variance(images)
-    torch.testing.assert_close(metrics.laplacian_variance(scale * images + shift), expected)
+    expected = scale**2 * laplacian_variance(images)
+    torch.testing.assert_close(laplacian_variance(scale * images + shift), expected)
 
 
 def test_grey_colours_are_as_sharp_as_grey() -> None:
     grey = uniform(2, 1, 8, 8)
-    torch.testing.assert_close(metrics.laplacian_variance(grey.expand(2, 3, 8, 8)), metrics.laplacian_variance(grey))
+    torch.testing.assert_close(laplacian_variance(grey.expand(2, 3, 8, 8)), laplacian_variance(grey))
 
 
 def test_sharpness_is_mean_and_standard_error() -> None:
     images = uniform(50, 1, 8, 8)
-    values = metrics.laplacian_variance(images).numpy()
-    assert metrics.sharpness(images) == pytest.approx((values.mean(), values.std(ddof=1) / 50**0.5), rel=1e-5)
+    values = laplacian_variance(images).numpy()
+    assert sharpness(images) == pytest.approx((values.mean(), values.std(ddof=1) / 50**0.5), rel=1e-5)
 
 
 @pytest.mark.parametrize("wrong", [{"kernel": "six"}, {"border": "same"}])
 def test_unknown_laplacian_is_named(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
-        metrics.laplacian_variance(torch.zeros(1, 1, 8, 8), **wrong)
+        laplacian_variance(torch.zeros(1, 1, 8, 8), **wrong)
 
 
 # Reconstruction
@@ -82,16 +103,16 @@ def test_unknown_laplacian_is_named(wrong: dict[str, Any]) -> None:
 def test_reconstruction_is_judged_as_seen() -> None:
     x = torch.ones(2, 1, 12, 12)
     too_bright = x + 0.5
-    assert metrics.reconstruction_mse(x, too_bright) == 0
-    assert metrics.reconstruction_mse(x, too_bright, clip=False) == pytest.approx(0.25)
+    assert reconstruction_mse(x, too_bright) == 0
+    assert reconstruction_mse(x, too_bright, clip=False) == pytest.approx(0.25)
     dark_second = torch.stack([x[0], 0.5 * x[1]])
-    assert metrics.squared_error(x, dark_second).tolist() == pytest.approx([0, 0.25])
+    assert squared_error(x, dark_second).tolist() == pytest.approx([0, 0.25])
 
 
 def test_ssim_per_image() -> None:
     x = uniform(2, 1, 16, 16)
     noisy = torch.stack([x[0], uniform(1, 16, 16, seed=1)])
-    values = metrics.ssim(x, noisy)
+    values = ssim(x, noisy)
     assert values[0].item() == pytest.approx(1)
     assert values[1].item() < 0.3
 
@@ -103,23 +124,23 @@ def test_separable_blobs_are_separated() -> None:
     labels = torch.arange(200) % 4
     codes = 20 * torch.eye(4)[labels] + normal(200, 4)
     train, test = slice(0, 100), slice(100, 200)
-    for accuracy in (metrics.knn_accuracy, metrics.linear_probe_accuracy):
+    for accuracy in (knn_accuracy, linear_probe_accuracy):
         assert accuracy(codes[train], labels[train], codes[test], labels[test]) == 1
-    assert metrics.cross_validated_knn_accuracy(codes, labels) == 1
-    assert metrics.silhouette(codes, labels, points=150) > 0.8
-    assert metrics.silhouette(codes, labels.roll(1) // 2) < 0.8
+    assert cross_validated_knn_accuracy(codes, labels) == 1
+    assert silhouette(codes, labels, points=150) > 0.8
+    assert silhouette(codes, labels.roll(1) // 2) < 0.8
     rotation = torch.linalg.qr(normal(4, 4)).Q
-    assert metrics.trustworthiness(codes, codes @ rotation, points=150) == pytest.approx(1)
-    assert metrics.trustworthiness(codes, normal(200, 4, seed=1)) < 0.7
+    assert trustworthiness(codes, codes @ rotation, points=150) == pytest.approx(1)
+    assert trustworthiness(codes, normal(200, 4, seed=1)) < 0.7
 
 
 def test_code_statistics_of_the_prior_and_of_others() -> None:
     z = normal(20_000, 4)
-    assert metrics.code_statistics(z) == pytest.approx({"largest_mean": 0, "std": 1, "kurtosis": 0}, abs=0.05)
+    assert code_statistics(z) == pytest.approx({"largest_mean": 0, "std": 1, "kurtosis": 0}, abs=0.05)
     moved = 2 * z - torch.tensor([0.0, 0.0, 0.0, 3.0])
-    assert metrics.code_statistics(moved) == pytest.approx({"largest_mean": 3, "std": 2, "kurtosis": 0}, abs=0.1)
+    assert code_statistics(moved) == pytest.approx({"largest_mean": 3, "std": 2, "kurtosis": 0}, abs=0.1)
     flat = uniform(20_000, 4)
-    assert metrics.code_statistics(flat)["kurtosis"] == pytest.approx(-1.2, abs=0.05)
+    assert code_statistics(flat)["kurtosis"] == pytest.approx(-1.2, abs=0.05)
 
 
 # Realism
@@ -132,9 +153,9 @@ def test_frechet_distance_of_known_gaussians() -> None:
     centred = a - a.mean(0)
     b = 3 * centred + a.mean(0) + shift
     expected = shift.square().sum() + 4 * centred.square().sum() / 499
-    assert metrics.frechet_distance(a, b) == pytest.approx(expected.item(), rel=1e-5)
-    assert metrics.frechet_distance(b, a) == pytest.approx(expected.item(), rel=1e-5)
-    assert metrics.frechet_distance(a, a) == pytest.approx(0, abs=1e-9)
+    assert frechet_distance(a, b) == pytest.approx(expected.item(), rel=1e-5)
+    assert frechet_distance(b, a) == pytest.approx(expected.item(), rel=1e-5)
+    assert frechet_distance(a, a) == pytest.approx(0, abs=1e-9)
 
 
 def test_frechet_distance_of_gaussians_that_do_not_commute() -> None:
@@ -143,43 +164,43 @@ def test_frechet_distance_of_gaussians_that_do_not_commute() -> None:
     cov_a, cov_b = torch.cov(a.T).double(), torch.cov(b.T).double()
     root = ((cov_a @ cov_b).trace() + 2 * (cov_a.det() * cov_b.det()).sqrt()).sqrt()
     expected = (a.mean(0) - b.mean(0)).square().sum() + cov_a.trace() + cov_b.trace() - 2 * root
-    assert metrics.frechet_distance(a, b) == pytest.approx(expected.item(), rel=1e-5)
+    assert frechet_distance(a, b) == pytest.approx(expected.item(), rel=1e-5)
 
 
 def test_a_feature_that_is_not_finite_has_no_frechet_distance() -> None:
     a = normal(20, 3)
     b = a.clone()
     b[0, 0] = torch.inf
-    assert np.isnan(metrics.frechet_distance(a, b))
-    assert metrics.precision_recall_density_coverage(a, b)["precision"] == pytest.approx(19 / 20)
+    assert np.isnan(frechet_distance(a, b))
+    assert precision_recall_density_coverage(a, b)["precision"] == pytest.approx(19 / 20)
 
 
 def test_an_infinite_pixel_is_not_clipped_to_a_real_image() -> None:
     classifier, images = Classifier((1, 8, 8), 10), uniform(20, 1, 8, 8)
     real, broken = features_of(classifier, images), images.clone()
     broken[0, 0, 0, 0] = torch.inf
-    found = metrics.realism(classifier, broken, real)
+    found = realism(classifier, broken, real)
     assert found["precision"] == pytest.approx(19 / 20)
     assert np.isnan([found["frechet_distance"], found["confidence"]]).all()
 
 
 def test_distance_from_gaussian_is_small_for_one_and_large_for_two() -> None:
-    assert metrics.distance_from_gaussian(normal(4000, 2)) < 0.02
+    assert distance_from_gaussian(normal(4000, 2)) < 0.02
     # Half of the points at −1 and half at 1: at the first step the distribution function is ½, a Gaussian's Φ(−1).
     two = torch.tensor([-1.0, 1.0]).repeat(2000)[:, None]
-    assert metrics.distance_from_gaussian(two) == pytest.approx(0.5 - 0.15866, abs=1e-3)
+    assert distance_from_gaussian(two) == pytest.approx(0.5 - 0.15866, abs=1e-3)
 
 
 def test_precision_and_recall_at_their_limits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(metrics, "CHUNK", 30)  # several chunks, the last one smaller
+    monkeypatch.setattr("pie_cli.metrics.realism.CHUNK", 30)  # several chunks, the last one smaller
     real = normal(100, 5)
-    same = metrics.precision_recall_density_coverage(real, real.flip(0))
+    same = precision_recall_density_coverage(real, real.flip(0))
     assert same["precision"] == same["recall"] == same["coverage"] == 1
     assert same["density"] == pytest.approx(1, abs=0.3)
-    far = metrics.precision_recall_density_coverage(real, real + 100)
+    far = precision_recall_density_coverage(real, real + 100)
     assert set(far.values()) == {0.0}
     one_mode = torch.cat([real[:50] - 20, real[50:] + 20])
-    narrow = metrics.precision_recall_density_coverage(one_mode, normal(80, 5, seed=1) + 20)
+    narrow = precision_recall_density_coverage(one_mode, normal(80, 5, seed=1) + 20)
     assert narrow["precision"] > 0.8
     assert narrow["recall"] <= 0.5
     assert narrow["coverage"] <= 0.5
@@ -190,7 +211,7 @@ def test_precision_and_recall_against_the_definition() -> None:
     within = [np.sort(torch.cdist(x, x).numpy(), 1)[:, k] for x in (real, generated)]
     distances = torch.cdist(real, generated).numpy()
     inside_real = distances < within[0][:, None]
-    assert metrics.precision_recall_density_coverage(real, generated, k) == pytest.approx(
+    assert precision_recall_density_coverage(real, generated, k) == pytest.approx(
         {
             "precision": inside_real.any(0).mean(),
             "recall": (distances < within[1]).any(1).mean(),
@@ -199,7 +220,7 @@ def test_precision_and_recall_against_the_definition() -> None:
         }
     )
     with pytest.raises(ValueError, match="k must be"):
-        metrics.precision_recall_density_coverage(real, generated, 40)
+        precision_recall_density_coverage(real, generated, 40)
 
 
 # The classifier
@@ -214,7 +235,8 @@ def digits() -> tuple[ImageSet, Tensor, Tensor]:
 
 
 def test_classifier_learns_is_cached_and_is_mended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pie_cli.classifier.MIN_STEPS", 200)  # enough for so few images, and trained four times here
+    # Enough for so few images, and trained four times here.
+    monkeypatch.setattr("pie_cli.metrics.classifier.MIN_STEPS", 200)
     train, images, labels = digits()
     messages: list[str] = []
     before = torch.get_rng_state()
@@ -245,8 +267,8 @@ def test_classifier_learns_is_cached_and_is_mended(tmp_path: Path, monkeypatch: 
     assert "other data" in messages.pop()
 
     real, generated = images[:300], images[300:600]
-    good = metrics.realism(classifier, generated, features_of(classifier, real))
-    bad = metrics.realism(classifier, uniform(300, 1, 8, 8), features_of(classifier, real))
+    good = realism(classifier, generated, features_of(classifier, real))
+    bad = realism(classifier, uniform(300, 1, 8, 8), features_of(classifier, real))
     assert list(good) == ["frechet_distance", "precision", "recall", "density", "coverage", "confidence"]
     assert good["frechet_distance"] < bad["frechet_distance"] / 5
     assert good["coverage"] > 2 * bad["coverage"]
@@ -263,19 +285,19 @@ def test_a_model_without_a_finite_sample_is_measured(tmp_path: Path) -> None:
     model = PIE(PIEConfig(image_shape=(1, 8, 8), latent_dim=4, conv_width=4, dense_width=16))
     for parameter in model.parameters():
         parameter.data.fill_(torch.nan)
-    numbers, audit, sharpness, strip = evaluation._samples(model, normal(20, 64), Classifier((1, 8, 8), 10))
+    numbers, audit, each, strip = _samples(model, normal(20, 64), Classifier((1, 8, 8), 10))
     assert numbers["samples_not_finite"] == numbers["samples"] == 20
     assert np.isnan(
         [numbers["sharpness"], numbers["sharpness_error"], numbers["frechet_distance"], *audit.values()]
     ).all()
     plane = np.zeros((3, 2), np.float32)
-    measured = evaluation.Evaluation(numbers, audit, sharpness.numpy(), strip.numpy(), plane)
-    evaluation._keep(tmp_path / "evaluation.json", "key", measured)
-    kept = evaluation._kept(tmp_path / "evaluation.json", "key")
+    measured = cache.Evaluation(numbers, audit, each.numpy(), strip.numpy(), plane)
+    cache.keep(tmp_path / "evaluation.json", "key", measured)
+    kept = cache.kept(tmp_path / "evaluation.json", "key")
     assert kept is not None
     np.testing.assert_equal(kept.numbers, numbers)
     real = uniform(30, 1, 8, 8)
-    true = metrics.laplacian_variance(real).numpy(), real[: len(strip)].numpy()
+    true = laplacian_variance(real).numpy(), real[: len(strip)].numpy()
     figure = figures.sharpness([true[0], kept.sharpness], [true[1], kept.strip], ["true", "PIE"], "title")
     figures.save(figure, tmp_path / "table1")
 

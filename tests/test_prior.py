@@ -7,7 +7,7 @@ import torch
 from sklearn.mixture import GaussianMixture
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from pie_cli.prior import sample_fitted_codes
+from pie_cli.models.priors import sample_fitted_codes
 
 
 def test_a_fitted_gaussian_has_the_codes_moments() -> None:

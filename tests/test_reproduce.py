@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pie_cli.claims import Verdict, judge
-from pie_cli.evaluation import evaluate
-from pie_cli.runs import Run
+from pie_cli.evaluation.evaluate import evaluate
+from pie_cli.paper.claims import Verdict, judge
+from pie_cli.runs.folder import Run
 from tests.conftest import call, pie
 
 
@@ -157,9 +157,9 @@ def test_wrong_weights_flip_a_verdict(reproduced: Path, tmp_path: Path) -> None:
         measured[f"pie-d10-eps{eps2}"] = {**trained, "mse": worse * trained["mse"]}
     assert judge(measured)[0].verdict is Verdict.HOLDS
 
-    from pie_cli.classifier import load_or_train_classifier
-    from pie_cli.data import load_dataset
-    from pie_cli.models import build_model
+    from pie_cli.data.load import load_dataset
+    from pie_cli.metrics.classifier import load_or_train_classifier
+    from pie_cli.models.registry import build_model
 
     dataset = load_dataset("digits", report=lambda line: None)
     classifier = load_or_train_classifier(reproduced, dataset.train, "digits")

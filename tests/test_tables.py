@@ -11,22 +11,22 @@ import pytest
 import torch
 from rich.console import Console
 
-from pie_cli.data import load_dataset
-from pie_cli.evaluation import PCA, audit
-from pie_cli.grid import Place
-from pie_cli.launch import run_config, train_command
-from pie_cli.metrics import reconstruction_mse
-from pie_cli.reproduce import paper_runs
-from pie_cli.suite import Suite, family, means, summary
-from pie_cli.tables import print_table
+from pie_cli.config.naming import family, run_config, train_command
+from pie_cli.data.load import load_dataset
+from pie_cli.evaluation.evaluate import audit
+from pie_cli.evaluation.pca import PCA
+from pie_cli.jobs.grid import Place
+from pie_cli.metrics.images import reconstruction_mse
+from pie_cli.paper.reproduce import paper_runs
+from pie_cli.paper.suite import Suite
+from pie_cli.paper.summary import means, summary
+from pie_cli.plots.tables import print_table
 from tests.conftest import pie
 
 
 def test_train_command_trains_exactly_this_run() -> None:
     """The command that messages name leads to the same configuration."""
-    config = run_config(
-        "pie", 8, {"dataset": "digits", "epochs": 3, "noise": 0.5, "seed": 4}, {"eps2": 0.1, "scale": "additive"}
-    )
+    config = run_config("pie", latent_dim=8, dataset="digits", epochs=3, noise=0.5, seed=4, eps2=0.1, scale="additive")
     done = pie(*train_command(config, Path("results")).split()[1:], "--dry-run")
     assert done.returncode == 0, done.stderr
     printed = json.loads(done.stdout[: done.stdout.index("\ndevice")])

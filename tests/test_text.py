@@ -13,14 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from pie_cli import provenance
-from pie_cli.claims import judge
-from pie_cli.launch import run_config
-from pie_cli.models import build_model
-from pie_cli.report import results_page
-from pie_cli.runs import Run
-from pie_cli.tables import write_table
-from pie_cli.text import markdown_text, one_line
+from pie_cli.config.naming import run_config, run_name
+from pie_cli.io import provenance
+from pie_cli.io.text import markdown_text, one_line
+from pie_cli.models.registry import build_model
+from pie_cli.paper.claims import judge
+from pie_cli.paper.page import results_page
+from pie_cli.plots.tables import write_table
+from pie_cli.runs.folder import Run
 from tests import commands
 
 EVIL = "a|b `c` <script>alert(1)</script> **d** [e](javascript:f) & &lt; ![g](h) \\| _i_ ~~j~~\n\n# k\n| l | m |"
@@ -40,13 +40,13 @@ def test_markdown_shows_any_text_as_it_is(text: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_folder_of_any_name_is_drawn_into(name: str, tmp_path: Path) -> None:
-    config = run_config("vae", 2, {"dataset": "digits"}, {})
-    run = Run(tmp_path / name / config.name, config)
+    config = run_config("vae", latent_dim=2, dataset="digits")
+    run = Run(tmp_path / name / run_name(config), config)
     run.create()
     run.save_weights(build_model(config.model))
-    done = commands.run("sample", "--count", 2, f"./{name}/{config.name}", cwd=tmp_path)
+    done = commands.run("sample", "--count", 2, f"./{name}/{run_name(config)}", cwd=tmp_path)
     assert (done.code, done.stderr) == (0, "")
-    assert f"wrote {name}/{config.name}/figures/samples_2_variance1.png\n" in done.stdout
+    assert f"wrote {name}/{run_name(config)}/figures/samples_2_variance1.png\n" in done.stdout
     assert len(list(run.figures.iterdir())) == 3
 
 

@@ -7,6 +7,7 @@ import os
 import signal
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -14,24 +15,28 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
-from pie_cli.configuration import RunConfig
-from pie_cli.data import Dataset
-from pie_cli.devices import Execution
+from pie_cli.cli.console import speaking_options
+from pie_cli.config.naming import run_config
+from pie_cli.config.run import RunConfig
+from pie_cli.data.base import Dataset
 from pie_cli.errors import Interrupted, PIEError
-from pie_cli.launch import run_config
-from pie_cli.pie import PIE
-from pie_cli.progress import TrainingDisplay
-from pie_cli.runs import Run, load_model
-from pie_cli.tensorfiles import load_tensors, save_tensors
-from pie_cli.training import annealing, train, training_batch, validate
+from pie_cli.io.tensors import load_tensors, save_tensors
+from pie_cli.models.pie import PIE
+from pie_cli.runs.folder import Run, load_model
+from pie_cli.runtime import Execution
+from pie_cli.training.batches import annealing, training_batch
+from pie_cli.training.display import TrainingDisplay
+from pie_cli.training.loop import train
+from pie_cli.training.validate import validate
 
-SMALL = {"conv_width": 4, "dense_width": 16, "dense_depth": 1}
+SMALL: dict[str, Any] = {"conv_width": 4, "dense_width": 16, "dense_depth": 1}
 
 
-def small_run(folder: Path, model: str = "pie", **training: object) -> Run:
+def small_run(folder: Path, model: str = "pie", **training: Any) -> Run:
     """Return a fresh run of a small model, three epochs of ten steps unless told otherwise."""
     values = {"dataset": "digits", "epochs": 3, "batch_size": 128, **training}
-    return Run(folder, run_config(model, 4, values, SMALL if model == "pie" else {}))
+    sizes = SMALL if model == "pie" else {}
+    return Run(folder, run_config(model, latent_dim=4, **values, **sizes))
 
 
 class Stopping(TrainingDisplay):
@@ -64,7 +69,7 @@ def test_interrupted_training_ends_bit_identical(model: str, digits: Dataset, tm
 
     stopped = small_run(tmp_path / "stopped", model)
     for at, signum in ((7, signal.SIGINT), (10, signal.SIGTERM), (29, signal.SIGINT)):
-        with pytest.raises(Interrupted, match="--resume") as raised:
+        with pytest.raises(Interrupted, match="--resume") as raised, speaking_options():
             train(stopped, digits, Execution("cpu"), Stopping(at, signum))
         assert raised.value.exit_code == 128 + signum
         assert not stopped.finished
@@ -127,7 +132,7 @@ def test_damaged_checkpoint_is_refused(digits: Dataset, tmp_path: Path) -> None:
 
 def test_training_batch_has_the_variance_that_was_asked_for() -> None:
     """`noise` is a variance in [−1, 1] units: 0.04 there is 0.01 in [0, 1]."""
-    config = run_config("pie", 4, {"noise": 0.04}, {}).training
+    config = run_config("pie", latent_dim=4, noise=0.04).resolved
     images = torch.full((400, 1, 28, 28), 128, dtype=torch.uint8)
     x = training_batch(images, config, torch.Generator().manual_seed(0))
     assert x.mean().item() == pytest.approx(128.5 / 256, abs=1e-3)
@@ -137,11 +142,11 @@ def test_training_batch_has_the_variance_that_was_asked_for() -> None:
 
 
 def test_annealing_goes_from_coarse_to_fine() -> None:
-    config = run_config("pie", 10, {"anneal": 0.5}, {"eps2": 0.001})
+    config = run_config("pie", latent_dim=10, anneal=0.5, eps2=0.001)
     factors = [annealing(config, progress) for progress in (0, 0.25, 0.5, 1)]
     assert factors == pytest.approx([100, 10, 1, 1])  # from 0.1
-    assert annealing(run_config("pie", 10, {}, {"eps2": 0.1}), 0) == 1
-    assert annealing(run_config("vae", 10, {}, {}), 0) == 1
+    assert annealing(run_config("pie", latent_dim=10, eps2=0.1), 0) == 1
+    assert annealing(run_config("vae", latent_dim=10), 0) == 1
 
 
 def test_a_reconstruction_penalty_at_the_start_ends_with_the_annealing(
@@ -151,16 +156,14 @@ def test_a_reconstruction_penalty_at_the_start_ends_with_the_annealing(
     weights = list[float | None]()
     plain = PIE.loss
 
-    def loss(
-        self: PIE, x: Tensor, eps2: Tensor | None = None, reconstruction: Tensor | None = None
-    ) -> dict[str, Tensor]:
+    def loss(self: PIE, x: Tensor, eps2: Tensor | None = None, reconstruction: Tensor | None = None) -> Tensor:
         if self.training:
             weights.append(None if reconstruction is None else reconstruction.item())
         return plain(self, x, eps2, reconstruction)
 
     monkeypatch.setattr(PIE, "loss", loss)
     run = small_run(tmp_path, reconstruction_start=3.0, anneal=0.5)
-    assert run.config.name.endswith("-recstart3-seed0")
+    assert run.name.endswith("-recstart3-seed0")
     train(run, digits, Execution("cpu"), silent())
     half = len(weights) // 2
     assert weights[:half] == pytest.approx([3.0 * (1 - step / half) for step in range(half)])
@@ -171,7 +174,7 @@ def test_a_reconstruction_penalty_at_the_start_ends_with_the_annealing(
 def test_validation_leaves_the_random_state_alone(digits: Dataset) -> None:
     from pie_cli import VAE, VAEConfig
 
-    config = run_config("vae", 4, {}, {}).training
+    config = run_config("vae", latent_dim=4).resolved
     state = torch.get_rng_state()
     first = validate(VAE(VAEConfig(latent_dim=4)).eval(), digits.validation, config, 10)
     assert first["samples_not_finite"] == 0

@@ -7,13 +7,14 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
-from pie_cli.launch import run_config
-from pie_cli.models import build_model
-from pie_cli.runs import Run
+from pie_cli.config.naming import run_config, run_name
+from pie_cli.models.registry import build_model
+from pie_cli.runs.folder import Run
 from tests import commands
 
 HUGE = "99999999999999999999"
@@ -241,14 +242,14 @@ LATER = ("reproduce --data-dir", "batch-size 5000", "--from-index 5000", "--rows
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder where commands run, with runs in its `results` and what else a path can be."""
     folder = tmp_path_factory.mktemp("place")
-    small = {"conv_width": 4, "dense_width": 16, "dense_depth": 1}
+    small: dict[str, Any] = {"conv_width": 4, "dense_width": 16, "dense_depth": 1}
     for model, sizes in (("pie", small), ("vae", {})):
-        config = run_config(model, 4, {"dataset": "digits"}, sizes)
-        run = Run(folder / "results" / config.name, config)
+        config = run_config(model, latent_dim=4, dataset="digits", **sizes)
+        run = Run(folder / "results" / run_name(config), config)
         run.create()
         run.save_weights(build_model(config.model))
-    unfinished = run_config("pie", 5, {"dataset": "digits"}, {})
-    Run(folder / "results" / unfinished.name, unfinished).create()
+    unfinished = run_config("pie", latent_dim=5, dataset="digits")
+    Run(folder / "results" / run_name(unfinished), unfinished).create()
     for name, dataset in (("relative", "../../x"), ("absolute", "/tmp/x")):
         written = unfinished.to_dict()
         written["training"]["dataset"] = dataset

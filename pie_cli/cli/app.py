@@ -1,0 +1,297 @@
+"""The command line: parse, call, print. No logic lives here, and nothing heavy is imported before it is used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from pie_cli import constants as paper
+from pie_cli.cli.console import failing_in_one_line, out, say
+from pie_cli.cli.options import (
+    FILES,
+    LARGEST_SEED,
+    DatasetChoice,
+    Given,
+    Place,
+    Processes,
+    Profile,
+    RunArgument,
+    RunChoice,
+    RunsArgument,
+    SuiteChoice,
+    TrainSettings,
+    expanded,
+    opt,
+)
+from pie_cli.config.naming import headline, run_config
+from pie_cli.io.text import number
+from pie_cli.runtime import find_accelerator, ignore_signals, keep_freed_memory, raise_on_signals
+
+if TYPE_CHECKING:
+    from pie_cli.data.base import Dataset
+    from pie_cli.paper.suite import Suite
+    from pie_cli.report.figures import Drawing
+    from pie_cli.runs.folder import Run
+    from pie_cli.training.loop import Parts
+
+app = typer.Typer(
+    name="pie",
+    help="PIE: Pseudo-Invertible Encoder (arXiv 2111.00619). Train it, look at what it learned, compare it.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def main(experiment: Callable[[Run], tuple[Run, Parts]] | None = None) -> None:
+    """Run the command line; what a user can mend becomes one line on stderr and an exit code.
+
+    An experiment may change what `pie train` trains, and the parts of its training.
+    """
+    with failing_in_one_line():
+        raise_on_signals()
+        keep_freed_memory()
+        app(standalone_mode=False, obj=experiment)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from pie_cli.io.provenance import package_version
+
+        print(f"pie {package_version()}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, opt("Show the version.", True, None, "--version", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+@expanded
+def train(
+    context: typer.Context,
+    settings: TrainSettings,
+    place: Place,
+    processes: Processes,
+    resume: Annotated[bool, opt("Go on with an interrupted run, or start it.", True, FILES, "--resume")] = False,
+    overwrite: Annotated[
+        bool, opt("Discard the run that exists and train it again.", True, FILES, "--overwrite")
+    ] = False,
+    tensorboard: Annotated[
+        bool, opt("Also log for TensorBoard (extra: tensorboard).", True, FILES, "--tensorboard")
+    ] = False,
+    dry_run: Annotated[bool, opt("Show the configuration and what would be written.", True, None, "--dry-run")] = False,
+) -> None:
+    """Train a model; its run folder lies in --results-dir."""
+    config = run_config(**settings)
+
+    from pie_cli.runs.find import run_of
+    from pie_cli.training import launch
+    from pie_cli.training.display import TrainingDisplay
+    from pie_cli.training.distributed import lacks_ranks, plan_execution, start_ranks
+
+    execution = plan_execution(config, find_accelerator(place.device), **asdict(processes), report=say)
+    if not execution.is_main:
+        out.quiet = True
+        ignore_signals()
+    if dry_run:
+        out.print(launch.describe(run_of(config, place.results_dir), execution))
+        return
+    run = launch.open_for_training(config, place.results_dir, resume, overwrite, execution.is_main)
+    if run.finished and not overwrite:
+        launch.complete(run)
+        out.print(f"{run.folder} is complete; nothing to do")
+        return
+    log = launch.tensorboard_log(run) if tensorboard and execution.is_main else None
+    if lacks_ranks(execution):
+        start_ranks(execution)
+        return
+    run, parts = context.obj(run) if context.obj else (run, None)
+    images = _dataset(run, place)
+    out.print(f"{headline(config)}, on {execution}")
+    launch.train_run(run, images, execution, TrainingDisplay(out, run.name, log), overwrite, parts)
+
+
+@app.command()
+@expanded
+def reconstruct(
+    choice: RunChoice,
+    place: Place,
+    run: RunArgument = None,
+    count: Annotated[int | None, opt("Test images to show.", str(paper.RECONSTRUCTIONS), min=1, max=5_000)] = None,
+    keep: Annotated[
+        int | None, opt("Also decode with this many residual levels, and exactly.", "z alone", min=0)
+    ] = None,
+) -> None:
+    """Fig. 7a: test images and their reconstructions; with --keep, the compression undone."""
+    from pie_cli.report import figures
+
+    chosen, accelerator = _run(run, choice, place)
+    figures.check_keep(chosen, keep, count)
+    images = _dataset(chosen, place)
+    if keep is None:
+        _show(figures.draw_reconstructions(chosen, images, accelerator, count or paper.RECONSTRUCTIONS))
+    else:
+        _show(figures.draw_progressive(chosen, images, accelerator, keep))
+
+
+@app.command()
+@expanded
+def sample(
+    choice: RunChoice,
+    place: Place,
+    run: RunArgument = None,
+    count: Annotated[int, opt("Number of samples; Fig. 9 is a sheet of 400.", min=1, max=10_000)] = paper.SAMPLES,
+    std: Annotated[float | None, opt("Standard deviation of z; the prior's is 1.", "1")] = None,
+    variance: Annotated[float | None, opt("Variance of z, instead of --std; Fig. 7c has 0.5.", "1")] = None,
+    sample_seed: Annotated[int, opt("Seed of the codes.", min=0, max=LARGEST_SEED)] = 0,
+    prior: Annotated[
+        Literal["normal", "gaussian", "fitted"],
+        opt(
+            "The paper's N(0, I); or, fitted to the training images' z afterwards, a mixture of ten Gaussians "
+            "(fitted) or a single one (gaussian)."
+        ),
+    ] = "normal",
+) -> None:
+    """Fig. 7b, 7c, 9: images decoded from z ~ N(0, variance), or from a prior fitted after training."""
+    from pie_cli.report import figures
+
+    spread = figures.spread_of_codes(std, variance, prior)
+    chosen, accelerator = _run(run, choice, place)
+    if prior == "normal":
+        drawing = figures.draw_samples(chosen, accelerator, count, spread, sample_seed)
+    else:
+        drawing = figures.draw_fitted_samples(chosen, _dataset(chosen, place), accelerator, count, prior, sample_seed)
+    _show(drawing)
+
+
+@app.command()
+@expanded
+def interpolate(
+    choice: RunChoice,
+    place: Place,
+    run: RunArgument = None,
+    rows: Annotated[
+        int | None, opt("Pairs of test images; Fig. 8 has many.", str(paper.INTERPOLATIONS), min=1, max=1_000)
+    ] = None,
+    first: Annotated[int | None, opt("One pair: from this digit …", True, None, "--from", min=0, max=9)] = None,
+    last: Annotated[int | None, opt("… to this digit.", True, None, "--to", min=0, max=9)] = None,
+    from_index: Annotated[int | None, opt("One pair: from this test image …", min=0)] = None,
+    to_index: Annotated[int | None, opt("… to this test image.", min=0)] = None,
+) -> None:
+    """Fig. 7d, 8: decoded points on the straight line between the codes of two test images."""
+    from pie_cli.report import figures
+
+    figures.check_pair(rows, (first, last), (from_index, to_index))
+    chosen, accelerator = _run(run, choice, place)
+    images = _dataset(chosen, place)
+    pairs, stem = figures.choose_pairs(images.test, rows, (first, last), (from_index, to_index))
+    _show(figures.draw_interpolations(chosen, images, accelerator, pairs, stem))
+
+
+@app.command()
+@expanded
+def umap(
+    choice: RunChoice,
+    place: Place,
+    run: RunArgument = None,
+    umap_seed: Annotated[int, opt("Seed of UMAP.", min=0, max=LARGEST_SEED)] = 0,
+) -> None:
+    """Fig. 7e: UMAP of the test images' codes, coloured by digit."""
+    from pie_cli.report import figures
+
+    chosen, accelerator = _run(run, choice, place)
+    _show(figures.draw_umap(chosen, _dataset(chosen, place), accelerator, umap_seed))
+
+
+@app.command()
+@expanded
+def sharpness(
+    choice: SuiteChoice,
+    profile: Profile,
+    place: Place,
+    models: Annotated[str, opt("Rows of the table, comma-separated.")] = "pie,vae,wae",
+    eps2: Annotated[
+        str | None, opt("ε₀² of PIE's rows, comma-separated.", ",".join(map(number, paper.EPS2_VALUES)))
+    ] = None,
+    no_train: Annotated[bool, opt("Refuse instead of training what is missing.", True, None, "--no-train")] = False,
+) -> None:
+    """Table 1: the sharpness of samples at d = 8 (10,000; quick: 1,000), and their realism; trains what is missing."""
+    from pie_cli.paper.tables import print_table_1, sharpness_runs
+
+    wanted = sharpness_runs(models, eps2)
+    print_table_1(_suite(choice, profile, place), wanted, train=not no_train)
+
+
+@app.command()
+@expanded
+def evaluate(choice: DatasetChoice, place: Place, runs: RunsArgument = None) -> None:
+    """Every figure of merit of trained runs, PCA of the same dimension beside them."""
+    from pie_cli.paper.tables import print_evaluation
+
+    print_evaluation(_suite(choice, Profile("paper", jobs=1), place), runs or [])
+
+
+@app.command()
+@expanded
+def reproduce(
+    choice: SuiteChoice,
+    profile: Profile,
+    place: Place,
+    seeds: Annotated[int, opt("Seeds of every PIE; the evaluation shows mean ± std.", min=1, max=1000)] = 1,
+    baseline_seeds: Annotated[int | None, opt("Seeds of VAE and WAE.", "--seeds", min=1, max=1000)] = None,
+    strict: Annotated[bool, opt("Exit with 1 if a claim FAILS.", True, None, "--strict")] = False,
+) -> None:
+    """The whole paper: trains what is missing, draws Fig. 7 to 9, writes Table 1 and a verdict on every claim.
+
+    Started several times on one --results-dir, also on several machines, the processes share the work.
+    """
+    from pie_cli.paper import reproduce as whole
+
+    suite = _suite(choice, profile, place)
+    whole.print_verdicts(suite, whole.reproduce(suite, seeds, baseline_seeds or seeds), strict)
+
+
+def _run(folder: Path | None, choice: Given, place: Place) -> tuple[Run, str]:
+    """Return the run that the options mean, and the accelerator."""
+    config = run_config(**choice) if folder is None else None
+
+    from pie_cli.runs.find import find_run, finished_run
+
+    accelerator = find_accelerator(place.device)
+    if config is not None:
+        return find_run(config, place.results_dir, out.print), accelerator
+    assert folder is not None
+    return finished_run(folder, choice), accelerator
+
+
+def _suite(choice: Given, profile: Profile, place: Place) -> Suite:
+    """Return what is the same for all runs of a call."""
+    from pie_cli.paper.suite import Suite
+
+    return Suite.prepare(console=out, **asdict(profile), **asdict(place), **choice)
+
+
+def _dataset(run: Run, place: Place) -> Dataset:
+    """Return the run's data set, saying where it comes from."""
+    from pie_cli.data.load import load_dataset
+
+    return load_dataset(run.config.training.dataset, place.data_dir, place.offline, out.print)
+
+
+def _show(drawing: Drawing) -> None:
+    """Print the numbers and the files of a figure."""
+    for name, value in drawing.numbers.items():
+        out.print(f"{name}: {value:.4g}")
+    for path in drawing.files:
+        out.print(f"wrote {path}")

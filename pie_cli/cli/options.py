@@ -1,0 +1,180 @@
+"""Options of the command line: those that follow from settings, and groups that several commands share."""
+
+import inspect
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_type_hints
+
+import typer
+
+from pie_cli.cli.console import in_options
+from pie_cli.config.naming import RESULTS, option_of
+from pie_cli.config.recipes import RECIPES, Recipe
+from pie_cli.config.run import CONFIGS, TrainingConfig
+from pie_cli.io.text import number
+from pie_cli.settings import bounds_of, choices_of, hints_of, plain_type, speaks
+
+TRAINING, MODEL, FILES = "Training", "Model", "Data, files, device"
+PANELS = {"dataset": FILES, "reconstruction": TRAINING, "learn_eps2": TRAINING}  # where it is not the setting's kind
+LARGEST_SEED = 2**31 - 1
+
+Given = dict[str, Any]  # options by name, those alone that were given
+
+
+def opt(help: str, shown: str | bool = True, panel: str | None = None, *names: str, **more: Any) -> Any:
+    """Return an option: its help, what is shown as its default, its panel and, where the parameter is not, its name."""
+    return typer.Option(*names, help=help, show_default=shown, rich_help_panel=panel, **more)
+
+
+def _of_setting(one: Field[Any], hint: Any, panel: str) -> Any:
+    """Return the annotation from which Typer makes a setting's option; None is the value of one that is not given."""
+    kind, more, names = plain_type(hint), dict[str, Any](), [option_of(one.name)]
+    if kind is bool:
+        names = [f" /{one.metadata['flag']}" if "flag" in one.metadata else f"{names[0]}/--no-{names[0][2:]}"]
+    elif kind is int:
+        low, high = bounds_of(hint)
+        more = {"min": low, "max": None if speaks(hint) else high}
+    elif kind not in (float, str) and not choices_of(hint):
+        kind, more = tuple[int, ...], {"parser": _whole_numbers, "metavar": "N,…"}
+    default = number(one.default) if type(one.default) is float else str(one.default)
+    shown = in_options(one.metadata.get("default_text", "")) or (
+        kind is not bool and one.default is not None and default
+    )
+    return Annotated[
+        kind | None, opt(in_options(one.metadata["help"]), shown, PANELS.get(one.name, panel), *names, **more)
+    ]
+
+
+def _whole_numbers(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise ValueError("it must be whole numbers with commas between them") from None
+
+
+def _path(text: str) -> Path:
+    if not str(text):
+        raise ValueError("it is empty; an unset variable of the shell?")
+    return Path(text)
+
+
+def _folder(text: str) -> Path:
+    if os.path.isfile(text):
+        raise ValueError(f"{text} is a file; give a folder")
+    return _path(text)
+
+
+_ABOUT = "; ".join(f"{name}, {recipe.about}" for name, recipe in RECIPES.items())
+_CHOICES = {
+    "model": Annotated[Literal["pie", "vae", "wae"] | None, opt("Model.", "pie", MODEL)],
+    "recipe": Annotated[Recipe | None, opt(f"A set of defaults for PIE: {_ABOUT}.", "stable", MODEL)],
+}
+_KINDS = [*((kind, MODEL) for kind in CONFIGS.values()), (TrainingConfig, TRAINING)]
+_SETTINGS = {
+    one.name: _of_setting(one, hints_of(kind)[one.name], panel)
+    for kind, panel in _KINDS
+    for one in fields(kind)
+    if one.metadata["option"]
+}
+# What to train: every setting. Which run is meant: those that its name always has.
+TrainSettings = Annotated[Given, _CHOICES | _SETTINGS]
+RunChoice = Annotated[Given, _CHOICES | {name: _SETTINGS[name] for name in ("eps2", "latent_dim", "seed", "dataset")}]
+SuiteChoice = Annotated[Given, {name: (_CHOICES | _SETTINGS)[name] for name in ("recipe", "dataset")}]
+DatasetChoice = Annotated[Given, {"dataset": _SETTINGS["dataset"]}]
+RunArgument = Annotated[
+    Path | None, typer.Argument(metavar="[RUN]", help="Run folder; without it, the options choose.", parser=_path)
+]
+RunsArgument = Annotated[
+    list[Path] | None, typer.Argument(metavar="[RUN]...", help="Run folders; without any, all finished.", parser=_path)
+]
+_FOLDER: Any = {"parser": _folder, "metavar": "FOLDER"}
+_STARTED = "1, or as torchrun or srun started them"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the images are, and where runs lie and compute."""
+
+    data_dir: Annotated[
+        Path | None, opt("Folder with MNIST's files, or to download into.", "the cache folder", FILES, **_FOLDER)
+    ] = None
+    offline: Annotated[bool, opt("Open no connection.", True, FILES, "--offline")] = False
+    results_dir: Annotated[Path, opt("Folder of the runs.", True, FILES, **_FOLDER)] = RESULTS
+    device: Annotated[
+        Literal["auto", "cuda", "mps", "cpu"], opt("auto takes cuda, then mps, then cpu.", True, FILES)
+    ] = "auto"
+
+
+@dataclass(frozen=True)
+class Processes:
+    """How a training computes."""
+
+    devices: Annotated[
+        int | None,
+        opt("Processes on each node, one a GPU; --batch-size is divided among all.", _STARTED, FILES, min=1),
+    ] = None
+    num_nodes: Annotated[int | None, opt("Machines, each running this command.", _STARTED, FILES, min=1)] = None
+    compile: Annotated[
+        bool, opt("Use torch.compile; the first step takes a minute or two.", True, FILES, "--compile")
+    ] = False
+    recompute: Annotated[
+        bool,
+        opt("Store no activations of PIE but recompute them: less memory, slower.", True, FILES, "--recompute"),
+    ] = False
+
+
+@dataclass(frozen=True)
+class Profile:
+    """How much many runs compute."""
+
+    profile: Annotated[
+        Literal["quick", "paper"],
+        opt("quick: 1 epoch a run, in a folder quick/ of its own, marked quick; paper: 10 epochs."),
+    ] = "quick"
+    jobs: Annotated[
+        int | None,
+        opt("Runs trained at a time, on a CPU with one thread each.", "one a CPU core, or one on a GPU", min=1),
+    ] = None
+
+
+def expanded(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a command in whose place of a group stand the group's options, as Typer reads them.
+
+    A group is a dataclass, of which the command gets an instance, or a mapping of annotations by name, of which it gets
+    the values that were given.
+    """
+    parameters: list[inspect.Parameter] = []
+    groups: dict[str, tuple[list[str], Callable[..., Any]]] = {}
+    hints: dict[str, Any] = get_type_hints(command, include_extras=True)
+    for name, hint in hints.items():
+        mapping = next((extra for extra in getattr(hint, "__metadata__", ()) if isinstance(extra, Mapping)), None)
+        if mapping is not None:
+            groups[name] = list(mapping), _given
+            parameters += [_parameter(key, inner, None) for key, inner in mapping.items()]
+        elif is_dataclass(hint):
+            inner_hints = get_type_hints(hint, include_extras=True)
+            groups[name] = list(inner_hints), hint  # type: ignore[assignment]
+            parameters += [_parameter(one.name, inner_hints[one.name], one.default) for one in fields(hint)]
+        elif name != "return":
+            parameters.append(_parameter(name, hint, inspect.signature(command).parameters[name].default))
+
+    @wraps(command)
+    def called(**values: Any) -> Any:
+        regrouped = {name: make(**{key: values.pop(key) for key in keys}) for name, (keys, make) in groups.items()}
+        return command(**values, **regrouped)
+
+    called.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    called.__annotations__ = {one.name: one.annotation for one in parameters}
+    return called
+
+
+def _parameter(name: str, hint: Any, default: Any) -> inspect.Parameter:
+    default = inspect.Parameter.empty if default is MISSING else default
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=hint)
+
+
+def _given(**values: Any) -> Given:
+    return {name: value for name, value in values.items() if value is not None}

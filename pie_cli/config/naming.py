@@ -1,0 +1,155 @@
+"""From settings by name to a run's configuration, and from there to its name and to the command that trains it."""
+
+import math
+import shlex
+from collections.abc import Iterator
+from dataclasses import Field, fields
+from pathlib import Path
+from typing import Any
+
+from pie_cli.config.recipes import RECIPES, Recipe
+from pie_cli.config.run import CONFIGS, RunConfig, TrainingConfig, in_epochs
+from pie_cli.data.base import IMAGE_SHAPES
+from pie_cli.errors import UsageError
+from pie_cli.io.text import number
+from pie_cli.models.config import PIEConfig
+
+RESULTS = Path("results")  # where runs lie unless told otherwise
+
+
+def run_config(model: str = "pie", recipe: Recipe = "stable", **settings: Any) -> RunConfig:
+    """Return a run's configuration.
+
+    Arguments:
+        model: "pie", "vae" or "wae".
+        recipe: the set of defaults; other models than PIE have but one.
+        settings: fields of the model's configuration and of `TrainingConfig`; None stands for the recipe's default.
+
+    Raises:
+        UsageError: naming the setting that is wrong.
+    """
+    if model not in CONFIGS:
+        raise UsageError(f"`model` {model} is unknown; choose {', '.join(CONFIGS)}")
+    given = {name: value for name, value in settings.items() if value is not None}
+    if recipe != "stable":
+        given = {"recipe": recipe, **given}
+    for name in given:
+        if model not in (models := models_of(name)):
+            owners = " and ".join(owner.upper() for owner in models)
+            raise UsageError(f"`{name}` is an option of {owners} and does not go with `model` {model}")
+    given.pop("recipe", None)
+    values = {**RECIPES[recipe].settings, **given}
+    scale = values.get("scale", "contractive")
+    for name in ("contraction", "linear_contraction"):
+        if name in given and scale != "contractive":
+            raise UsageError(f"`{name}` is of `scale` contractive and does not go with `scale` {scale}")
+    of_training = {one.name for one in fields(TrainingConfig)}
+    try:
+        training = TrainingConfig(**{name: value for name, value in values.items() if name in of_training})
+        values = {"image_shape": IMAGE_SHAPES[training.dataset], **values}
+        sizes = CONFIGS[model](**{name: value for name, value in values.items() if name not in of_training})
+        return RunConfig(sizes, training, recipe)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+
+
+def models_of(name: str) -> tuple[str, ...]:
+    """Return the models that have a setting."""
+    for one in fields(TrainingConfig):
+        if one.name == name:
+            return tuple(one.metadata.get("models", CONFIGS))
+    if name == "recipe":
+        return ("pie",)
+    return tuple(model for model, kind in CONFIGS.items() if name in {one.name for one in fields(kind)})
+
+
+def differing(config: RunConfig) -> Iterator[tuple[Field[Any], Any]]:
+    """Yield each setting that is not its recipe's default, but d, ε₀², data set and seed, with its value."""
+    config, always = config.unresolved(), {"latent_dim", "eps2", "dataset", "seed", "image_shape"}
+    eps2 = {"eps2": config.model.eps2} if isinstance(config.model, PIEConfig) else {}
+    same = {"latent_dim": config.model.latent_dim, "dataset": config.training.dataset, **eps2}
+    plain = run_config(config.model_name, config.recipe, **same)
+    for ours, default in ((config.model, plain.model), (config.training, plain.training)):
+        for one in fields(ours):
+            value = getattr(ours, one.name)
+            if one.name not in always and value != getattr(default, one.name):
+                yield one, getattr(config.resolved, one.name) if value is None else value
+
+
+def family(config: RunConfig, implied: Recipe = "stable") -> str:
+    """Return what runs share that differ only in data set and seed: model, d, ε₀², recipe, and what else is changed.
+
+    The `implied` recipe goes without saying.
+
+    How much a run computes is not part of it: the sizes of its networks, the length and the steps of its training. Runs
+    that differ in nothing else cannot lie in one folder; who tries is told what differs.
+    """
+    return "-".join([config.model_name, *_family(config, implied)])
+
+
+def _family(config: RunConfig, implied: Recipe = "stable") -> list[str]:
+    parts = [f"d{config.model.latent_dim}"]
+    if isinstance(config.model, PIEConfig):
+        parts.append(f"eps{number(config.model.eps2)}")
+    if config.recipe != implied:
+        parts.append(config.recipe)
+    return parts + [_part(one, value) for one, value in differing(config) if one.metadata["name"] != ""]
+
+
+def _part(one: Field[Any], value: Any) -> str:
+    label = one.metadata["name"] or one.name.replace("_", "")
+    if isinstance(value, bool):
+        return label if value else f"no{label}"
+    return value if isinstance(value, str) else f"{label}{_text(value, 'x')}"
+
+
+def _text(value: Any, between: str) -> str:
+    """Return a value as an option takes it."""
+    if isinstance(value, tuple):
+        return between.join(map(str, value))
+    return number(value) if isinstance(value, float) else str(value)
+
+
+def run_name(config: RunConfig) -> str:
+    """Return the name of the run's folder: `family` with the data set, if that is not MNIST, and the seed."""
+    dataset = [config.training.dataset] if config.training.dataset != "mnist" else []
+    return "-".join([config.model_name, *dataset, *_family(config), f"seed{config.training.seed}"])
+
+
+def run_label(config: RunConfig) -> str:
+    """Return what figures and tables call this run."""
+    quick = " (quick run)" if config.quick else ""
+    return f"{run_name(config)}, {in_epochs(config.training.epochs)}{quick}"
+
+
+def train_command(config: RunConfig, results_dir: Path) -> str:
+    """Return the command that trains exactly this run: every setting that differs from its recipe's is an option."""
+    model, training = config.model, config.training
+    chosen = ["--eps2", number(model.eps2)] if isinstance(model, PIEConfig) else ["--model", config.model_name]
+    parts = ["pie", "train", *chosen]
+    parts += ["--recipe", config.recipe] * (config.recipe != "stable")
+    parts += ["--latent-dim", str(model.latent_dim), "--seed", str(training.seed)]
+    parts += ["--dataset", training.dataset] * (training.dataset != "mnist")
+    for one, value in differing(config):
+        if isinstance(value, bool):
+            parts.append(one.metadata.get("flag") or option_of(one.name if value else f"no_{one.name}"))
+        else:
+            parts += [option_of(one.name), _text(value, ",")]
+    if results_dir != RESULTS:
+        parts += ["--results-dir", str(results_dir)]
+    return shlex.join(parts)
+
+
+def option_of(name: str) -> str:
+    """Return the option of a setting."""
+    return f"--{name.replace('_', '-')}"
+
+
+def headline(config: RunConfig) -> str:
+    """Return what is about to be trained, on one line."""
+    training, parts = config.resolved, [run_name(config)]
+    if isinstance(config.model, PIEConfig):
+        parts.append(f"ε₀² = {number(config.model.eps2)} (ε₀ = {math.sqrt(config.model.eps2):.3g})")
+        parts.append(f"noise variance {number(training.noise or 0.0)}")
+    parts.append(f"{in_epochs(training.epochs)} of batches of {training.batch_size}")
+    return ", ".join([*parts, f"learning rate {number(training.lr or 0.0)}, {training.precision}"])

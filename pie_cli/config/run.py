@@ -1,0 +1,201 @@
+"""What a run trains, and how: all that decides the final weights, as config.json and every file of weights say it."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge, Le
+
+from pie_cli.config.recipes import RECIPES, Recipe
+from pie_cli.data.base import DatasetName
+from pie_cli.models.config import ModelConfig, PIEConfig, VAEConfig, WAEConfig
+from pie_cli.settings import Count, Noise, Positive, Seed, Settings, Share, Weight, build, setting
+
+FORMAT = 1  # of the run folder; a folder of a newer format is refused, not misread
+FULL_EPOCHS = 10  # fewer are called quick, everywhere that the run shows
+ANNEAL_FROM = 0.1  # ε₀² at which an annealed training starts
+LEARNING_RATES = {"pie": 2e-3, "vae": 1e-2, "wae": 1e-2}  # peaks of the one-cycle schedule, by validation MSE
+ANNEAL = 0.6  # share of PIE's steps in which ε₀² and the noise reach their final values
+
+CONFIGS: dict[str, type[ModelConfig]] = {"pie": PIEConfig, "vae": VAEConfig, "wae": WAEConfig}
+
+
+@dataclass(frozen=True)
+class TrainingConfig(Settings):
+    """How a model is trained; everything that decides the final weights is here or in the model's configuration.
+
+    What is None follows from the model: `RunConfig.resolved` has the value.
+
+    """
+
+    dataset: DatasetName = setting("mnist", "mnist, or digits (1,797 of scikit-learn's, no download).")
+    epochs: Annotated[int, Ge(1), Le(1_000_000)] = setting(FULL_EPOCHS, "Passes over the training images.", name="")
+    batch_size: Count = setting(128, "Images in a step, of all devices.", name="")
+    lr: Positive | None = setting(
+        None,
+        "Peak of the one-cycle learning rate.",
+        name="",
+        default_text=", ".join(f"{rate} for {name}" for name, rate in LEARNING_RATES.items()),
+    )
+    seed: Seed = setting(0, "Seed of the training: weights, order, noise.")
+    # A flow whose images had less noise than ε₀² would be paid for stretching the empty background up to it.
+    noise: Noise | None = setting(
+        None,
+        "Variance of the noise on training images, in the units of `eps2`.",
+        default_text="`eps2` for PIE, 0 for VAE and WAE",
+    )
+    dequantise: bool | None = setting(
+        None, "Add uniform noise of one grey level, so that a density exists.", option=False
+    )
+    init: Literal["pca", "random"] | None = setting(
+        None,
+        "Start PIE's rotations from the data's principal axes, or at random.",
+        default_text="pca for PIE",
+        models=("pie",),
+    )
+    grad_clip: Positive = setting(1.0, "Bound on the gradient's norm.", name="clip")
+    anneal: Share | None = setting(
+        None,
+        f"Share of the steps in which PIE's ε₀² falls from {ANNEAL_FROM:g} to a lower `eps2`, and the noise with it.",
+        default_text=f"{ANNEAL:g} for PIE",
+        models=("pie",),
+        added=0.0,
+    )
+    reconstruction_start: Weight = setting(
+        0.0,
+        "As `reconstruction`, at the start only: this weight falls to 0 while ε₀² is annealed; then the paper's loss.",
+        name="recstart",
+        models=("pie",),
+        added=0.0,
+    )
+    # Validation, as everything after training, is in float32.
+    precision: Literal["32-true", "bf16-mixed"] = setting(
+        "32-true", "float32, or with the networks in bfloat16.", added="32-true"
+    )
+
+
+def in_epochs(epochs: int) -> str:
+    """Return how long a training is, in words."""
+    return f"{epochs} epoch{'s' if epochs > 1 else ''}"
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """What a run trains, and how.
+
+    Arguments:
+        model: the model's configuration.
+        training: as given; what it leaves open, `resolved` has.
+        recipe: the set of defaults that it started from.
+
+    Raises:
+        ValueError: naming a field, where model and training do not go together.
+    """
+
+    model: ModelConfig
+    training: TrainingConfig
+    recipe: Recipe = "stable"
+
+    def __post_init__(self) -> None:
+        pie, given = self.model, self.training
+        if not isinstance(pie, PIEConfig):
+            return
+        if pie.learn_eps2 and given.anneal:
+            raise ValueError("`learn_eps2` and `anneal` both change ε₀²; give one of them")
+        start, falls = given.reconstruction_start, "`reconstruction_start` falls"
+        if start and pie.reconstruction:
+            raise ValueError(f"{falls} to 0 and `reconstruction` stays; give one of them")
+        if start and not (self.resolved.anneal and pie.eps2 < ANNEAL_FROM):
+            needed = f"an `eps2` below {ANNEAL_FROM:g} and an `anneal` above 0"
+            raise ValueError(f"{falls} while ε₀² is annealed: it needs {needed}")
+
+    @property
+    def model_name(self) -> str:
+        """ "pie", "vae" or "wae"."""
+        return next(name for name, kind in CONFIGS.items() if type(self.model) is kind)
+
+    @property
+    def resolved(self) -> TrainingConfig:
+        """How the model is trained, with the values that follow from it in the place of None."""
+        pie = self.model if isinstance(self.model, PIEConfig) else None
+        derived: dict[str, Any] = {
+            "lr": LEARNING_RATES[self.model_name],
+            "noise": pie.eps2 if pie else 0.0,
+            "dequantise": pie is not None,
+            "init": "pca" if pie else "random",
+            "anneal": ANNEAL if pie and not pie.learn_eps2 else 0.0,
+        }
+        return replace(self.training, **{k: v for k, v in derived.items() if getattr(self.training, k) is None})
+
+    @property
+    def quick(self) -> bool:
+        """Whether the training is shorter than a full one, which every figure and table says."""
+        return self.training.epochs < FULL_EPOCHS
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what config.json holds: every value resolved, and ε₀ beside ε₀², since other codes take that."""
+        model = {"name": self.model_name, **asdict(self.model)}
+        if isinstance(self.model, PIEConfig):
+            model |= {"linear_dims": self.model.dims, "eps0": math.sqrt(self.model.eps2)}
+        value = {"format": FORMAT, "recipe": self.recipe, "model": model, "training": asdict(self.resolved)}
+        return dict(json.loads(json.dumps(value)))  # tuples become lists, as when it is read again
+
+    @classmethod
+    def from_dict(cls, value: dict[str, Any]) -> RunConfig:
+        """Return the configuration that `to_dict` described.
+
+        Raises:
+            ValueError: where it has another format, or a field is missing, unknown or of a wrong type or value.
+        """
+        if value.get("format") != FORMAT:
+            raise ValueError(f"it is not of format {FORMAT} (written by a newer version of this program?)")
+        parts, recipe = value.keys() - {"recipe"}, value.get("recipe", "stable")
+        if parts != {"format", "model", "training"} or not isinstance(value["training"], dict):
+            raise ValueError("it has other parts than the configuration of a run")
+        model = dict(value["model"]) if isinstance(value["model"], dict) else {}
+        name = model.pop("name", None)
+        if name not in list(CONFIGS):
+            raise ValueError(f"its model is not one of {', '.join(CONFIGS)}")
+        if recipe not in list(RECIPES):
+            raise ValueError(f"its recipe is not one of {', '.join(RECIPES)}")
+        model.pop("eps0", None)
+        if name == "pie":  # older files have one contraction for all blocks
+            model.setdefault("linear_contraction", model.get("contraction"))
+        return cls(build(CONFIGS[name], model), build(TrainingConfig, value["training"]), recipe).unresolved()
+
+    def unresolved(self) -> RunConfig:
+        """Return the same configuration with None wherever a value is the one that would follow.
+
+        So what is replaced in it has the consequences that it has in a new configuration.
+        """
+        model = self.model
+        if isinstance(model, PIEConfig) and replace(model, linear_dims=None).dims == model.dims:
+            model = replace(model, linear_dims=None)
+        training, names = self.training, [one.name for one in fields(TrainingConfig) if one.default is None]
+        for name in names:
+            opened: dict[str, Any] = {name: None}
+            candidate = replace(training, **opened)
+            if getattr(RunConfig(model, candidate).resolved, name) == getattr(self.resolved, name):
+                training = candidate
+        return RunConfig(model, training, self.recipe)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, RunConfig) and self.to_dict() == other.to_dict()
+
+    def __hash__(self) -> int:
+        return hash(json.dumps(self.to_dict()))
+
+    def matches(self, value: Any) -> bool:
+        """Return whether a file's `value` describes this configuration, be it of an older program."""
+        try:
+            return isinstance(value, dict) and RunConfig.from_dict(value) == self
+        except ValueError:
+            return False
+
+    def differences(self, other: RunConfig) -> list[str]:
+        """Return the fields that differ, as "lr: 0.001, now 0.002"."""
+        old, new = ({"recipe": c.recipe, **c.to_dict()["model"], **c.to_dict()["training"]} for c in (self, other))
+        return [f"{key}: {old.get(key)}, now {new.get(key)}" for key in {**old, **new} if old.get(key) != new.get(key)]

@@ -1,0 +1,1 @@
+"""Image sets by name, verified and split into training, validation and test."""

@@ -1,0 +1,60 @@
+"""What an image set is: images with labels, split into training, validation and test; and the sets by name."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal, get_args
+
+if TYPE_CHECKING:  # torch is imported where it is used: the command line needs only the names below
+    from torch import Tensor
+
+DatasetName = Literal["mnist", "digits"]
+DATASETS: tuple[DatasetName, ...] = get_args(DatasetName)
+IMAGE_SHAPES: dict[DatasetName, tuple[int, int, int]] = {"mnist": (1, 28, 28), "digits": (1, 28, 28)}
+
+QUICK_IMAGES = 1_000  # test images that quick runs are evaluated on
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """Images with their classes."""
+
+    images: Tensor  # uint8 (N, C, H, W), 0 to 255
+    labels: Tensor  # int64 (N,)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def sha256(self) -> str:
+        """The SHA-256 over the images' and the labels' bytes."""
+        digest = hashlib.sha256(self.images.numpy().tobytes())
+        digest.update(self.labels.numpy().tobytes())
+        return digest.hexdigest()
+
+    def __getitem__(self, which: slice) -> ImageSet:
+        """Return the images and labels of a range."""
+        return ImageSet(self.images[which], self.labels[which])
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A data set in its three parts."""
+
+    name: str  # one of `DATASETS`
+    source: str  # one line that says where the images came from
+    train: ImageSet  # what a model is fitted to
+    validation: ImageSet  # what choices during training are made on
+    test: ImageSet  # what is reported, and looked at for nothing else
+
+    @property
+    def quick(self) -> Dataset:
+        """The same with fewer test images: where trainings are short, evaluating them should not take longer."""
+        return replace(self, test=self.test[:QUICK_IMAGES])
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(C, H, W)."""
+        channels, height, width = self.train.images.shape[1:]
+        return channels, height, width

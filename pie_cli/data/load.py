@@ -1,0 +1,66 @@
+"""Image sets by name, fetched and verified where need be."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pie_cli.data.base import DATASETS, Dataset, ImageSet
+from pie_cli.data.digits import load_digits
+from pie_cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+MNIST_VALIDATION = 5_000  # the last of the 60,000 training images
+
+
+def default_data_dir() -> Path:
+    """Return the platform's cache folder of this program, where downloaded data are kept."""
+    from platformdirs import user_cache_path
+
+    return user_cache_path("pie")
+
+
+def load_dataset(
+    name: str, data_dir: Path | None = None, offline: bool = False, report: Callable[[str], None] = print
+) -> Dataset:
+    """Return the data set `name`, fetched and verified if need be.
+
+    Arguments:
+        name: one of `DATASETS`.
+        data_dir: folder that has or will have the files; None stands for `default_data_dir()`.
+        offline: open no network connection.
+        report: is given one line with the source that was used, and one for each source that was tried before it.
+
+    Raises:
+        UsageError: if `name` is unknown.
+        PIEError: if the data are altered or cannot be had; the message says what to do.
+    """
+    if name not in DATASETS:
+        raise UsageError(f"unknown data set {name!r}; choose one of: {', '.join(DATASETS)}")
+    dataset = load_digits() if name == "digits" else _mnist(data_dir or default_data_dir(), offline, report)
+    report(f"{name}: {dataset.source}")
+    return dataset
+
+
+def _mnist(data_dir: Path, offline: bool, report: Callable[[str], None]) -> Dataset:
+    from pie_cli.data import mnist
+
+    files, source = mnist.load_mnist_files(data_dir, offline, report)
+    training = ImageSet(
+        _parse_idx(files[mnist.TRAIN_IMAGES]).unsqueeze(1), _parse_idx(files[mnist.TRAIN_LABELS]).long()
+    )
+    test = ImageSet(_parse_idx(files[mnist.TEST_IMAGES]).unsqueeze(1), _parse_idx(files[mnist.TEST_LABELS]).long())
+    return Dataset("mnist", source, training[:-MNIST_VALIDATION], training[-MNIST_VALIDATION:], test)
+
+
+def _parse_idx(content: bytes) -> Tensor:
+    """Return what a (verified) IDX file holds, uint8: images (N, H, W) or labels (N,)."""
+    import torch
+
+    dimensions = content[3]
+    shape = struct.unpack_from(f">{dimensions}I", content, offset=4)
+    return torch.frombuffer(bytearray(content[4 + 4 * dimensions :]), dtype=torch.uint8).reshape(shape)

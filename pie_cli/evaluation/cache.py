@@ -1,0 +1,87 @@
+"""An evaluation as a run's folder keeps it: whole, of known weights, or not at all."""
+
+import hashlib
+import io
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pie_cli.data.base import Dataset
+from pie_cli.errors import UnusableRun
+from pie_cli.io.files import read_bytes, read_json, write_json
+from pie_cli.io.tensors import LARGEST_FILE, digest
+from pie_cli.metrics.classifier import Classifier
+from pie_cli.plots import figures
+from pie_cli.runs.folder import Run
+
+FORMAT = 5  # of evaluation.json; older ones are measured again
+STRIP = 12  # samples kept for the strips of Table 1
+ARRAYS = ("sharpness", "strip", "plane")  # of an `Evaluation`, kept in evaluation.npz
+LARGEST_ARRAYS = 2**28  # bytes of them
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What was measured of one run."""
+
+    numbers: dict[str, float]  # every figure of merit by name
+    audit: dict[str, float]  # mean sharpness of the samples under each convention in use
+    sharpness: NDArray[np.float32]  # of each sample, shape (N,)
+    strip: NDArray[np.float32]  # the first samples, (STRIP, C, H, W)
+    plane: NDArray[np.float32]  # UMAP of the test images' codes, (N, 2)
+
+
+def key_of(run: Run, dataset: Dataset, classifier: Classifier) -> str:
+    """Return what an evaluation depends on: its own format, the run's configuration and weights, images, classifier."""
+    try:
+        weights = _sha256(read_bytes(run.weights, LARGEST_FILE))
+    except (OSError, ValueError) as error:
+        raise UnusableRun(run.weights, f"{run.weights} is not readable ({error})") from error
+    config = _sha256(json.dumps(run.config.to_dict(), sort_keys=True).encode())
+    judge = digest({name: tensor.cpu() for name, tensor in classifier.state_dict().items()}, "")
+    return f"{FORMAT} {config} {weights} {dataset.test.sha256} {judge}"
+
+
+def keep(path: Path, key: str, evaluation: Evaluation) -> None:
+    """Write evaluation.json, with a SHA-256 over all that it says, and the arrays beside it."""
+    arrays = {name: getattr(evaluation, name) for name in ARRAYS}
+    npz = figures.save_data(path.with_suffix(""), **arrays)
+    numbers, audit = without_nan(evaluation.numbers), without_nan(evaluation.audit)
+    stored = {"key": key, "numbers": numbers, "audit": audit, "arrays": _sha256(npz.read_bytes())}
+    write_json(path, stored | {"sha256": _sha256(json.dumps(stored).encode())})
+
+
+def kept(path: Path, key: str) -> Evaluation | None:
+    """Return what `keep` wrote; None where it is missing, damaged, of other weights or of another configuration."""
+    try:
+        stored = read_json(path)
+        sha256, content = stored.pop("sha256"), read_bytes(path.with_suffix(".npz"), LARGEST_ARRAYS)
+        hashes = _sha256(json.dumps(stored).encode()), _sha256(content)
+        if stored["key"] != key or hashes != (sha256, stored["arrays"]):
+            return None
+        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+            if sum(member.file_size for member in arrays.zip.infolist()) > LARGEST_ARRAYS:
+                return None
+            parts = [arrays[name] for name in ARRAYS]
+        return Evaluation(with_nan(stored["numbers"]), with_nan(stored["audit"]), *parts)
+    except Exception:  # whatever is wrong with it, it can be made again
+        return None
+
+
+def without_nan(values: Mapping[str, float]) -> dict[str, float | None]:
+    """Return numbers as JSON knows them, which has no NaN."""
+    return {name: None if math.isnan(value) else value for name, value in values.items()}
+
+
+def with_nan(values: Mapping[str, float | None]) -> dict[str, float]:
+    """Return numbers as they were before `without_nan`."""
+    return {name: math.nan if value is None else float(value) for name, value in values.items()}
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

@@ -1,0 +1,121 @@
+"""Files that appear whole or not at all, and files that are not trusted: bounded, and of one meaning only."""
+
+import contextlib
+import json
+import os
+import stat
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from pie_cli.errors import FolderError
+
+LARGEST_JSON = 2**24  # bytes; what the program writes has some kilobytes
+
+
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
+    """Have `write` make a temporary file beside `path`, flush it to disk and rename it to `path`.
+
+    A reader sees the old file or the new one, never a part. The folder must be there: one that vanishes while a program
+    works in it is not made again with half of its files.
+
+    Raises:
+        FolderError: if the operating system refuses (disk full, no permission, …); nothing is left behind.
+    """
+    temporary: Path | None = None
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
+        os.close(handle)
+        temporary = Path(name)
+        write(temporary)
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.chmod(0o666 & ~_umask())  # mkstemp makes private files; results are like any other file
+        temporary.replace(path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        raise FolderError(f"cannot write {path}: {error.strerror or error}; free some space or ") from error
+    finally:
+        if temporary is not None:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write `content`, atomically.
+
+    Libraries that write files themselves fail in ways of their own on a full disk, so they fill a buffer instead.
+    """
+    write_atomically(path, lambda temporary: temporary.write_bytes(content))
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` as UTF-8, atomically."""
+    write_bytes(path, text.encode())
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as indented JSON, atomically."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename in `folder` durable, where the platform lets a folder be opened."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def read_bytes(path: Path, largest: int) -> bytes:
+    """Return what a regular file holds.
+
+    Raises:
+        OSError: if it is missing or cannot be read.
+        ValueError: if it is a directory, a pipe or a device, or larger than `largest` bytes.
+    """
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):  # a pipe would be waited for, a device would never end
+        raise ValueError("it is not a regular file")
+    if status.st_size > largest:
+        raise ValueError(f"it has {status.st_size:,} bytes, and no such file has more than {largest:,}")
+    try:
+        return path.read_bytes()
+    except MemoryError:
+        raise ValueError(f"its {status.st_size:,} bytes do not fit into memory") from None
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the JSON object in a file. Raises OSError and ValueError as `read_bytes` and `parse_json` do."""
+    return parse_json(read_bytes(path, LARGEST_JSON).decode("utf-8"))
+
+
+def parse_json(text: str) -> dict[str, Any]:
+    """Return the JSON object in `text`.
+
+    Raises:
+        ValueError: if it is not JSON, not an object, nested too deeply, or gives a key twice (which one counts?).
+    """
+    try:
+        value = json.loads(text, object_pairs_hook=_unique)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    if not isinstance(value, dict):
+        raise ValueError("it is not a JSON object")
+    return value
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        raise ValueError("it gives a key twice")
+    return value

@@ -1,0 +1,1 @@
+"""Many runs at a time, in processes that share nothing but a folder."""

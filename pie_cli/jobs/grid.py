@@ -1,0 +1,213 @@
+"""Many runs, some at a time, in processes that share nothing but the folder of the runs.
+
+There is no list of who does what. Every worker walks along the runs, trains and evaluates the first one that is neither
+finished nor locked by another process, and walks again; where others hold all that is left, it waits until they finish
+or the kernel frees the lock of one that died, and goes on from its checkpoint. So workers can be added and lost at any
+time, on one machine or on several (see `locks` for the file systems).
+"""
+
+import multiprocessing
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from torch import Tensor
+
+from pie_cli.config.run import RunConfig
+from pie_cli.data.base import Dataset
+from pie_cli.data.load import load_dataset
+from pie_cli.errors import Interrupted, PIEError, mendable
+from pie_cli.evaluation.evaluate import evaluate
+from pie_cli.io.locks import Held
+from pie_cli.jobs.display import GridDisplay
+from pie_cli.metrics.classifier import Classifier, load_or_train_classifier
+from pie_cli.runs.find import run_of
+from pie_cli.runs.folder import Run
+from pie_cli.runtime import Execution, compute_in_float32, keep_freed_memory, raise_on_signals
+from pie_cli.training.display import Display
+from pie_cli.training.launch import train_run
+
+POLL_SECONDS = 1.0  # between two looks at runs that other processes hold
+REPORT_SECONDS = 1.0  # between a worker's messages
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a grid of runs lies and computes."""
+
+    results_dir: Path  # folder of the runs
+    data_dir: Path | None  # folder of the data set; None stands for the cache folder
+    accelerator: str  # as `devices.find_accelerator` returns it
+    jobs: int  # runs at a time
+
+    def run(self, config: RunConfig) -> Run:
+        """Return the run of this configuration."""
+        return run_of(config, self.results_dir)
+
+
+def default_jobs(accelerator: str) -> int:
+    """Return how many runs to train at a time: one a core on a CPU, where single threads waste least; one on a GPU."""
+    if accelerator != "cpu":
+        return 1
+    # A cluster gives a job some of a machine's cores.
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def train_and_evaluate(
+    configs: Sequence[RunConfig], place: Place, console: Console, meanwhile: Callable[[], object] = lambda: None
+) -> None:
+    """Have every run trained and evaluated, `place.jobs` at a time; finished ones are kept, interrupted ones go on.
+
+    Other processes may do the same in the same folder: they share the work, and all return when all of it is done.
+    `meanwhile` is called here once the workers have started: what would otherwise leave them idle.
+
+    Raises:
+        PIEError: the first of a worker's, after the others have saved their checkpoints; or if all workers have died.
+        Interrupted: on Ctrl-C or SIGTERM, likewise.
+    """
+    runs = [place.run(config) for config in configs]
+    # Fresh interpreters: forking a process whose threads hold locks is not safe.
+    context = multiprocessing.get_context("spawn")
+    workers: dict[Connection, SpawnProcess] = {}
+    with GridDisplay(console, runs) as display:
+        try:
+            for _ in range(min(place.jobs, len(runs))):
+                # A pipe for each: a queue that they share has a lock, which one that is killed may take along.
+                messages, end = context.Pipe(duplex=False)
+                worker = context.Process(target=_work, args=(runs, place, end), daemon=True)
+                worker.start()
+                end.close()
+                workers[messages] = worker
+            meanwhile()
+            _follow(workers, display)
+        except Interrupted as error:
+            message = "stopped; all that is trained is kept: the same command goes on"
+            raise Interrupted(error.exit_code - 128, message) from error
+        finally:
+            for worker in workers.values():
+                worker.terminate()  # SIGTERM: one that trains saves its checkpoint
+            for worker in workers.values():
+                worker.join()
+
+
+def _follow(workers: dict[Connection, SpawnProcess], display: GridDisplay) -> None:
+    """Show what the workers do until each has ended, and remove it then. Raises PIEError if that was a failure."""
+    exit_codes = []
+    while workers:
+        ready = wait(list(workers), timeout=POLL_SECONDS)
+        while ready:
+            for messages in ready:
+                assert isinstance(messages, Connection)
+                number = messages.fileno()
+                try:
+                    name, kind, value = messages.recv()
+                except EOFError:
+                    worker = workers.pop(messages)
+                    messages.close()
+                    worker.join()
+                    exit_codes.append(worker.exitcode)
+                    display.leave(number)
+                    if worker.exitcode and workers:
+                        cause = f"exit code {worker.exitcode}; out of memory?"
+                        display.console.print(f"a training process died ({cause}); the others go on with its run")
+                    continue
+                if kind == "failed":
+                    raise PIEError(f"{name}: {value}" if name else value)
+                display.take_in(number, name, kind, value)
+            ready = wait(list(workers), timeout=0)
+        display.refresh()
+    if all(exit_codes):  # one that ends well has seen all runs done
+        raise PIEError(
+            f"every training process died (exit code {exit_codes[-1]}; out of memory?); the same command goes on, "
+            "with fewer `jobs` if memory is short"
+        )
+    display.look_at_folders()
+
+
+def _work(runs: Sequence[Run], place: Place, end: Connection) -> None:
+    """Train and evaluate runs until all are done, here or elsewhere; in a process of its own."""
+
+    @cache
+    def data(name: str) -> tuple[Dataset, Classifier]:
+        # The caller has fetched the data; if it is still training the classifier, this waits.
+        dataset = load_dataset(name, place.data_dir, offline=True, report=lambda line: None)
+        return dataset, load_or_train_classifier(place.results_dir, dataset.train, name)
+
+    def take(run: Run) -> bool:
+        """Train and evaluate the run, unless another process holds it; return whether this process held it."""
+        messenger.name = run.name
+        messenger.send("tries")
+        try:
+            with run.lock():
+                if not run.evaluated:  # another process may just have done it
+                    dataset, classifier = data(run.config.training.dataset)
+                    train_run(run, dataset, Execution(place.accelerator), messenger)
+                    messenger.send("evaluating")
+                    evaluate(run, dataset.quick if run.config.quick else dataset, classifier, place.accelerator)
+                    messenger.send("done")
+                return True
+        except Held:
+            messenger.send("held")
+            return False
+
+    messenger = _Messenger(end)
+    try:
+        raise_on_signals()
+        keep_freed_memory()
+        compute_in_float32()
+        if place.accelerator == "cpu":
+            # The number of threads decides the last bits of a result, so neither --jobs nor the machine decides it; and
+            # one thread a run makes most of many cores.
+            torch.set_num_threads(1)
+        while unfinished := [run for run in runs if not run.evaluated]:
+            if not any(take(run) for run in unfinished):  # `any` stops at the first, and the walk starts anew
+                time.sleep(POLL_SECONDS)
+    except Interrupted as error:
+        sys.exit(error.exit_code)
+    except (PIEError, OSError) as error:
+        messenger.send("failed", str(mendable(error)))
+        sys.exit(1)
+
+
+class _Messenger(Display):
+    """A worker's voice, and a training's display: it sends messages (run, kind, value) to the process that shows them.
+
+    Arguments:
+        end: where they go in.
+    """
+
+    def __init__(self, end: Connection) -> None:
+        self.end, self.name, self.sent = end, "", 0.0
+
+    def send(self, kind: str, value: Any = None) -> None:
+        """Send a message about the run that the worker is at."""
+        try:
+            self.end.send((self.name, kind, value))
+        except BrokenPipeError:
+            # The process that started this one is gone: stop as it would have asked, with a checkpoint.
+            signal.raise_signal(signal.SIGTERM)
+
+    def note(self, line: str) -> None:
+        self.send("note", line)
+
+    def start(self, steps: int, steps_per_epoch: int, batch_size: int, step: int) -> None:
+        self.steps = steps
+        self.send("start", step / steps)
+
+    def step(self, step: int, loss: Tensor) -> None:
+        if time.monotonic() - self.sent > REPORT_SECONDS:
+            self.sent = time.monotonic()
+            self.send("step", step / self.steps)
+
+    def epoch(self, row: Mapping[str, float]) -> None:
+        self.send("epoch", dict(row))

@@ -1,0 +1,155 @@
+"""The small classifier in whose features generated images are compared with real ones."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from pie_cli.errors import UnusableRun
+from pie_cli.io.locks import lock
+from pie_cli.io.tensors import check_tensors, load_tensors, save_tensors
+
+if TYPE_CHECKING:
+    from pie_cli.data.base import ImageSet
+
+EPOCHS = 2
+MIN_STEPS = 400  # small sets are seen more often
+BATCH = 128
+LEARNING_RATE = 5e-3
+
+
+class Classifier(nn.Module):
+    """A convolutional network from images (B, C, H, W) in [0, 1] to logits (B, classes), with 64 features before them.
+
+    Arguments:
+        image_shape: (C, H, W).
+        classes: number of classes.
+
+    Raises:
+        ValueError: for images smaller than 8×8.
+    """
+
+    def __init__(self, image_shape: tuple[int, int, int], classes: int) -> None:
+        super().__init__()
+        channels, height, width = image_shape
+        if min(height, width) < 8:
+            raise ValueError(f"image_shape must be at least 8×8 pixels, got {height}×{width}")
+        self.body = nn.Sequential(
+            nn.Conv2d(channels, 16, 3, padding=1),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Conv2d(16, 32, 3, padding=1),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Flatten(),
+            nn.Linear(32 * (height // 4) * (width // 4), 64),
+            nn.ReLU(),
+        )
+        self.head = nn.Linear(64, classes)
+
+    def features(self, x: Tensor) -> Tensor:
+        """Return features (B, 64), none negative."""
+        return self.body(x)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return logits (B, classes)."""
+        return self.head(self.features(x))
+
+
+@torch.no_grad()
+def features_of(classifier: Classifier, images: Tensor) -> Tensor:
+    """Return the features (N, 64) of any number of images, clipped to [0, 1] first."""
+    device = classifier.head.weight.device
+    return torch.cat([classifier.features(batch.to(device).clamp(0, 1)) for batch in images.split(1000)])
+
+
+@torch.no_grad()
+def predictions(classifier: Classifier, images: Tensor) -> Tensor:
+    """Return the most probable class, shape (N,), of each image, clipped to [0, 1] first."""
+    return classifier.head(features_of(classifier, images)).argmax(1)
+
+
+@torch.no_grad()
+def confidence(classifier: Classifier, features: Tensor) -> Tensor:
+    """Return the largest class probability, shape (N,), of each image, given its features (N, 64)."""
+    return classifier.head(features).softmax(1).amax(1)
+
+
+def train_classifier(train: ImageSet, seed: int = 0) -> Classifier:
+    """Train a classifier on the CPU and return it in eval mode; torch's global random state is left as it was."""
+    classifier = _untrained(train, seed)
+    generator = torch.Generator().manual_seed(seed)
+    epochs = max(EPOCHS, math.ceil(MIN_STEPS * BATCH / len(train)))
+    steps = epochs * math.ceil(len(train) / BATCH)
+    optimizer = torch.optim.Adam(classifier.parameters(), fused=True)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, total_steps=steps)
+    for _ in range(epochs):
+        for batch in torch.randperm(len(train), generator=generator).split(BATCH):
+            loss = F.cross_entropy(classifier(train.images[batch].float() / 255), train.labels[batch])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+    return classifier.eval()
+
+
+def load_or_train_classifier(
+    cache: Path, train: ImageSet, name: str, report: Callable[[str], None] = lambda message: None
+) -> Classifier:
+    """Return the classifier of a data set in eval mode, from the folder `cache` or trained and stored there.
+
+    A stored one that is damaged, or of other data or another recipe, is replaced. Of several processes at once, one
+    trains it and the others wait.
+
+    Arguments:
+        cache: folder of the file `classifier-{name}.safetensors`.
+        train: its training images and labels.
+        name: the data set's name.
+        report: told on one line when the classifier is trained, and why, or waited for.
+
+    Raises:
+        PIEError: if the trained classifier cannot be written.
+    """
+    path, classifier = cache / f"classifier-{name}.safetensors", _untrained(train)
+    recipe = {
+        "dataset": name,
+        "data_sha256": train.sha256,
+        "architecture": repr(classifier),
+        "training": f"epochs {EPOCHS}, steps {MIN_STEPS}, batch {BATCH}, learning rate {LEARNING_RATE}, seed 0",
+    }
+    if _restore(classifier, path, recipe):
+        held = "another process is training the classifier that measures realism; waiting for it"
+        with lock(cache / f".{path.stem}.lock", held, report):
+            if problem := _restore(classifier, path, recipe):  # still, now that no other process is training it
+                report(f"{problem}: training the classifier that measures realism (some 10 s)")
+                classifier = train_classifier(train)
+                save_tensors(path, classifier.state_dict(), recipe)
+    return classifier.eval()
+
+
+def _restore(classifier: Classifier, path: Path, recipe: dict[str, str]) -> str:
+    """Give the classifier the stored weights, if they are of this recipe; otherwise return the reason."""
+    try:
+        weights, stored = load_tensors(path)
+        if stored != recipe:
+            return f"{path} is of other data or another recipe"
+        check_tensors(weights, classifier.state_dict())
+    except (UnusableRun, ValueError):
+        return f"{path} is damaged" if path.exists() else f"{path} does not exist yet"
+    classifier.load_state_dict(weights)
+    return ""
+
+
+def _untrained(train: ImageSet, seed: int = 0) -> Classifier:
+    channels, height, width = train.images.shape[1:]
+    # Only the CPU's generator is seeded and restored: torch.manual_seed would reseed every GPU too.
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        classifier = Classifier((channels, height, width), classes=int(train.labels.max()) + 1)
+    return classifier.to(memory_format=torch.channels_last)  # where convolutions are fastest

@@ -1,0 +1,112 @@
+"""Figures of merit of codes: what z knows of the classes, how normal it is, how true a map of it is.
+
+The same input always gives the same number. scikit-learn and scipy are imported where they are used: they cost seconds.
+"""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+Array = Tensor | np.ndarray
+
+
+def knn_accuracy(train_codes: Array, train_labels: Array, codes: Array, labels: Array, k: int = 5) -> float:
+    """Return the accuracy in [0, 1] of a k-nearest-neighbour classifier of codes (N, d)."""
+    from sklearn.neighbors import KNeighborsClassifier
+
+    classifier = KNeighborsClassifier(k).fit(_rows(train_codes), np.asarray(train_labels))
+    return float(classifier.score(_rows(codes), np.asarray(labels)))
+
+
+def cross_validated_knn_accuracy(codes: Array, labels: Array, k: int = 5) -> float:
+    """Return the accuracy in [0, 1] of a k-nearest-neighbour classifier of codes (N, d), each fifth by the other four.
+
+    Raises:
+        ValueError: if no class has five codes.
+    """
+    from sklearn.model_selection import cross_val_score
+    from sklearn.neighbors import KNeighborsClassifier
+
+    return float(cross_val_score(KNeighborsClassifier(k), _rows(codes), np.asarray(labels), cv=5).mean())
+
+
+def linear_probe_accuracy(train_codes: Array, train_labels: Array, codes: Array, labels: Array) -> float:
+    """Return the accuracy in [0, 1] of logistic regression on codes (N, d), standardised by the training codes."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000, random_state=0))
+    probe.fit(_rows(train_codes), np.asarray(train_labels))
+    return float(probe.score(_rows(codes), np.asarray(labels)))
+
+
+def spread(codes: Array) -> float:
+    """Return the root of the mean variance of the dimensions of codes (N, d), which is 1 for the prior N(0, I)."""
+    return float(np.sqrt(_rows(codes).var(0).mean()))
+
+
+def code_statistics(codes: Array) -> dict[str, float]:
+    """Return how far codes (N, d) are from the prior N(0, I), for which these are 0, 1 and 0.
+
+    "largest_mean" is the largest |mean| of a dimension, "std" is `spread`, "kurtosis" the dimensions' mean
+    excess kurtosis (nan if a dimension is constant).
+    """
+    from scipy.stats import kurtosis
+
+    z = _rows(codes)
+    return {
+        "largest_mean": float(np.abs(z.mean(0)).max()),
+        "std": spread(codes),
+        "kurtosis": float(kurtosis(z).mean()),
+    }
+
+
+def trustworthiness(original: Array, reduced: Array, k: int = 5, points: int = 2000, seed: int = 0) -> float:
+    """Return in [0, 1] how far neighbours in a reduced space are neighbours in the original too; 1 is best.
+
+    Venna & Kaski 2001, in scikit-learn's form, with Euclidean distances. Memory grows with the square of the number of
+    points, so a larger set is reduced to a random subset of `points`, chosen by `seed`.
+
+    Arguments:
+        original: (N, …), images or codes.
+        reduced: (N, d), their codes or a map of them.
+        k: number of neighbours.
+    """
+    from sklearn.manifold import trustworthiness as score
+
+    chosen = _subset(len(reduced), points, seed)
+    return float(score(_rows(original)[chosen], _rows(reduced)[chosen], n_neighbors=k))
+
+
+def silhouette(codes: Array, labels: Array, points: int = 2000, seed: int = 0) -> float:
+    """Return in [−1, 1] how well the labels separate the codes (N, d); 1 is best (Rousseeuw 1987).
+
+    A larger set is reduced to a random subset of `points`, chosen by `seed`.
+    """
+    from sklearn.metrics import silhouette_score
+
+    chosen = _subset(len(codes), points, seed)
+    return float(silhouette_score(_rows(codes)[chosen], np.asarray(labels)[chosen]))
+
+
+def distance_from_gaussian(points: Array, directions: int = 100, seed: int = 0) -> float:
+    """Return in [0, 1] how far points (N, d) are from a Gaussian, 0 for an infinite sample of one.
+
+    The mean Kolmogorov-Smirnov distance between the standardised projections onto random directions and N(0, 1).
+    """
+    from scipy.stats import kstest
+
+    rows = _rows(points)
+    projections = (rows - rows.mean(0)) @ np.random.default_rng(seed).normal(size=(rows.shape[1], directions))
+    projections /= projections.std(0)
+    return float(np.mean([kstest(column, "norm").statistic for column in projections.T]))
+
+
+def _rows(x: Array) -> np.ndarray:
+    """Return (N, D) doubles, whatever the shape behind N."""
+    return torch.as_tensor(x).detach().cpu().flatten(1).double().numpy()
+
+
+def _subset(n: int, points: int, seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).permutation(n)[:points]

@@ -1,0 +1,35 @@
+"""UMAP (McInnes et al. 2018), seeded so that the same codes give the same plane."""
+
+import warnings
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pie_cli.runtime import one_thread
+
+NEIGHBOURS = 15
+
+
+def umap_plane(codes: Tensor, seed: int) -> Tensor:
+    """Return UMAP's two-dimensional embedding (N, 2) of codes (N, d), the same for the same seed."""
+    with warnings.catch_warnings():
+        # UMAP warns that it will run on one thread, and that new points cannot be added: both are meant.
+        warnings.filterwarnings("ignore", category=UserWarning, module="umap")
+        from sklearn.neighbors import NearestNeighbors
+        from umap import UMAP
+
+        # Exact neighbours: at this size as fast as UMAP's approximation, which costs half a minute to compile.
+        neighbours = NearestNeighbors(n_neighbors=NEIGHBOURS).fit(codes.numpy())
+        distances, indices = neighbours.kneighbors(codes.numpy())
+        known = (indices, distances.astype(np.float32), None)
+        reducer = UMAP(n_neighbors=NEIGHBOURS, min_dist=0.1, random_state=seed, n_jobs=1, precomputed_knn=known)
+        # Where the neighbour graph falls apart, UMAP places its components by NumPy's global generator; and its numba
+        # changes the number of threads that torch uses, which is put back.
+        state = np.random.get_state()
+        np.random.seed(seed)
+        try:
+            with one_thread():
+                return torch.from_numpy(reducer.fit_transform(codes.numpy()))
+        finally:
+            np.random.set_state(state)

@@ -1,0 +1,1 @@
+"""PIE and the autoencoders beside it, each with its configuration."""

@@ -1,0 +1,70 @@
+"""What PIE, VAE and WAE have in common, so that training, figures and metrics never ask which model they hold."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+
+class Autoencoder(nn.Module, ABC):
+    """Images (B, C, H, W) in [0, 1] to codes z (B, d) and back, with the prior z ~ N(0, I).
+
+    Arguments:
+        image_shape: (C, H, W).
+        latent_dim: d.
+    """
+
+    def __init__(self, image_shape: tuple[int, int, int], latent_dim: int) -> None:
+        super().__init__()
+        self.image_shape = image_shape
+        self.latent_dim = latent_dim
+
+    @abstractmethod
+    def encode(self, x: Tensor) -> Tensor:
+        """Return the codes z, shape (B, d). Raises ValueError for images of another shape."""
+
+    @abstractmethod
+    def decode(self, z: Tensor) -> Tensor:
+        """Return images (B, C, H, W), a PIE's not clipped to [0, 1]. Raises ValueError for codes of another shape."""
+
+    @abstractmethod
+    def loss_terms(self, x: Tensor) -> dict[str, Tensor]:
+        """Return scalars averaged over the batch: "loss", as `loss` returns it, then its terms by name."""
+
+    def loss(self, x: Tensor) -> Tensor:
+        """Return the scalar that training minimises: a mean over the batch, per pixel value of an image."""
+        return self.loss_terms(x)["loss"]
+
+    def start_from_data(self, images: Tensor) -> None:
+        """Set what the model starts from the data; by default nothing."""
+
+    def expect(self, names: Iterable[str]) -> None:
+        """Make room for what only some models of a configuration have, given the names of a state; by default none."""
+
+    def reconstruct(self, x: Tensor) -> Tensor:
+        """Return decode(encode(x)): what z alone keeps of the images."""
+        return self.decode(self.encode(x))
+
+    def sample(self, n: int, std: float = 1.0, generator: torch.Generator | None = None) -> Tensor:
+        """Return n images decoded from z ~ N(0, std²·I).
+
+        Arguments:
+            n: number of images.
+            std: standard deviation of the codes; the prior's is 1.
+            generator: a CPU generator; codes are drawn on the CPU, so that a seed gives the same codes on every device.
+        """
+        codes = std * torch.randn(n, self.latent_dim, generator=generator)
+        reference = next(self.parameters())
+        return self.decode(codes.to(reference))
+
+    def check_images(self, x: Tensor) -> None:
+        """Raise ValueError unless x is a batch of this model's images."""
+        if tuple(x.shape[1:]) != self.image_shape:
+            expected = ", ".join(map(str, self.image_shape))
+            raise ValueError(f"expected images of shape (B, {expected}), got {tuple(x.shape)}")
+
+    def check_codes(self, z: Tensor) -> None:
+        """Raise ValueError unless z is a batch of this model's codes."""
+        if tuple(z.shape[1:]) != (self.latent_dim,):
+            raise ValueError(f"expected codes of shape (B, {self.latent_dim}), got {tuple(z.shape)}")

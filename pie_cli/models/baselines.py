@@ -1,0 +1,173 @@
+"""The opponents of Table 1: VAE and WAE, one DCGAN-style encoder and decoder for both (Radford et al. 2015)."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pie_cli.models.base import Autoencoder
+from pie_cli.models.config import BaselineConfig, VAEConfig, WAEConfig
+from pie_cli.models.densities import gaussian_log_prob
+
+# Scales of the WAE authors' kernels, in units of 2dσ², the expected squared distance of two codes of the prior.
+KERNEL_SCALES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+
+
+class _ConvAutoencoder(Autoencoder):
+    """The encoder and decoder that VAE and WAE share; a subclass says how many features the encoder ends with.
+
+    After Radford et al. 2015 (https://arxiv.org/abs/1511.06434): strided 4×4 convolutions instead of pooling, batch
+    norm but not on the images, LeakyReLU(0.2) down, ReLU up. Sigmoid replaces their tanh, as images lie in [0, 1].
+    """
+
+    def __init__(self, config: BaselineConfig, encoder_features: int) -> None:
+        super().__init__(config.image_shape, config.latent_dim)
+        channels, height, width = config.image_shape
+        half, quarter = config.width, 2 * config.width
+        smallest = (quarter, height // 4, width // 4)
+        features = math.prod(smallest)
+        self.encoder = nn.Sequential(
+            nn.Conv2d(channels, half, 4, stride=2, padding=1),
+            nn.LeakyReLU(0.2),
+            nn.Conv2d(half, quarter, 4, stride=2, padding=1, bias=False),
+            nn.BatchNorm2d(quarter),
+            nn.LeakyReLU(0.2),
+            nn.Flatten(),
+            nn.Linear(features, encoder_features),
+        )
+        # Ends in logits: the cross entropy is only stable on them.
+        self.decoder = nn.Sequential(
+            nn.Linear(config.latent_dim, features, bias=False),
+            nn.Unflatten(1, smallest),
+            nn.BatchNorm2d(quarter),
+            nn.ReLU(),
+            nn.ConvTranspose2d(quarter, half, 4, stride=2, padding=1, bias=False),
+            nn.BatchNorm2d(half),
+            nn.ReLU(),
+            nn.ConvTranspose2d(half, channels, 4, stride=2, padding=1),
+        )
+        self.apply(_start_like_dcgan)
+
+    def features(self, x: Tensor) -> Tensor:
+        """Return the encoder's output (B, encoder_features). Raises ValueError for images of another shape."""
+        self.check_images(x)
+        return self.encoder(x)
+
+    def logits(self, z: Tensor) -> Tensor:
+        """Return decode(z) before its sigmoid, (B, C, H, W). Raises ValueError for codes of another shape."""
+        self.check_codes(z)
+        return self.decoder(z)
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Return images (B, C, H, W) in [0, 1]. Raises ValueError for codes of another shape."""
+        return self.logits(z).sigmoid()
+
+
+class VAE(_ConvAutoencoder):
+    """Variational autoencoder with q(z | x) = N(μ(x), diag σ²(x)) (Kingma & Welling 2014).
+
+    Source: https://arxiv.org/abs/1312.6114. `loss_terms` draws the noise of z from torch's global generator. Grey
+    values under the Bernoulli likelihood make the cross entropy a useful loss but not a normalised density, so no
+    likelihood follows from it.
+
+    Example:
+        >>> model = VAE(VAEConfig(latent_dim=10))
+        >>> model.encode(torch.rand(5, 1, 28, 28)).shape
+        torch.Size([5, 10])
+    """
+
+    def __init__(self, config: VAEConfig) -> None:
+        super().__init__(config, encoder_features=2 * config.latent_dim)
+        self.config = config
+
+    def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return ``(mean, log_variance)`` of q(z | x), each (B, d). Raises ValueError for images of another shape."""
+        mean, log_variance = self.features(x).chunk(2, dim=1)
+        return mean, log_variance
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Return the means of q(z | x), shape (B, d). Raises ValueError for images of another shape."""
+        return self.posterior(x)[0]
+
+    def loss_terms(self, x: Tensor) -> dict[str, Tensor]:
+        """Return "loss", the mean negative ELBO per pixel value, and its two terms in nats per image.
+
+        "reconstruction" is −log p(x | z), "kl" is KL(q(z | x) ‖ N(0, I)). Per pixel value, as in `PIE.loss`, so that
+        one limit on the gradient's norm fits every model.
+        """
+        mean, log_variance = self.posterior(x)
+        logits = self.logits(mean + (0.5 * log_variance).exp() * torch.randn_like(mean))
+        if self.config.likelihood == "bernoulli":
+            reconstruction = F.binary_cross_entropy_with_logits(logits, x, reduction="sum") / x.shape[0]
+        else:
+            reconstruction = -gaussian_log_prob((x - logits.sigmoid()).flatten(1), self.config.variance).mean()
+        kl = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(1).mean()
+        return {"loss": (reconstruction + kl) / x[0].numel(), "reconstruction": reconstruction, "kl": kl}
+
+
+class WAE(_ConvAutoencoder):
+    """Wasserstein autoencoder with a deterministic encoder and the MMD penalty (Tolstikhin et al. 2018, Algorithm 2).
+
+    Source: https://arxiv.org/abs/1711.01558. `loss_terms` draws the prior's codes from torch's global generator.
+
+    Example:
+        >>> model = WAE(WAEConfig(latent_dim=10))
+        >>> model.encode(torch.rand(5, 1, 28, 28)).shape
+        torch.Size([5, 10])
+    """
+
+    def __init__(self, config: WAEConfig) -> None:
+        super().__init__(config, encoder_features=config.latent_dim)
+        self.config = config
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Return the codes z, shape (B, d). Raises ValueError for images of another shape."""
+        return self.features(x)
+
+    def loss_terms(self, x: Tensor) -> dict[str, Tensor]:
+        """Return "loss", the mean of (squared error + λ·MMD²) per pixel value, and its two terms.
+
+        "reconstruction" is the squared error summed over an image, "mmd" the unbiased estimate of MMD² between the
+        codes and as many of the prior's; one image says nothing about it, and "mmd" is then 0. Per pixel value, as in
+        `PIE.loss`, so that one limit on the gradient's norm fits every model.
+        """
+        z = self.encode(x)
+        reconstruction = (x - self.decode(z)).square().sum() / x.shape[0]
+        penalty = mmd(z, torch.randn_like(z)) if z.shape[0] > 1 else torch.zeros_like(reconstruction)
+        loss = (reconstruction + self.config.mmd_weight * penalty) / x[0].numel()
+        return {"loss": loss, "reconstruction": reconstruction, "mmd": penalty}
+
+
+def mmd(x: Tensor, y: Tensor) -> Tensor:
+    """Return the unbiased estimate of MMD² between the distributions of x (n, d) and y (m, d); it may be negative.
+
+    The kernel is the sum of C / (C + ‖a − b‖²) over C = 2d·`KERNEL_SCALES` (Tolstikhin et al. 2018, section 4 and the
+    authors' code, with σ² = 1 for the prior N(0, I)).
+
+    Raises:
+        ValueError: for fewer than two rows of x or y, for which there is no unbiased estimate.
+    """
+    if min(x.shape[0], len(y)) < 2:
+        raise ValueError(f"an unbiased MMD needs at least two codes on each side, got {x.shape[0]} and {len(y)}")
+    # Matrix products would be faster but lose the small distances to cancellation.
+    xx, yy, xy = (
+        torch.cdist(a, b, compute_mode="donot_use_mm_for_euclid_dist").square() for a, b in ((x, x), (y, y), (x, y))
+    )
+    total = x.new_zeros(())
+    for scale in KERNEL_SCALES:
+        c = 2 * x.shape[1] * scale
+        total = total - 2 * (c / (c + xy)).mean()
+        for distances in (xx, yy):
+            n = len(distances)
+            # A point's kernel with itself is 1 and has no place among the pairs.
+            total = total + ((c / (c + distances)).sum() - n) / (n * (n - 1))
+    return total
+
+
+def _start_like_dcgan(layer: nn.Module) -> None:
+    """Draw weights from N(0, 0.02²) and batch norm's scales from N(1, 0.02²), biases zero (Radford et al. 2015)."""
+    if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear | nn.BatchNorm2d):
+        nn.init.normal_(layer.weight, 1.0 if isinstance(layer, nn.BatchNorm2d) else 0.0, 0.02)
+        if layer.bias is not None:
+            nn.init.zeros_(layer.bias)

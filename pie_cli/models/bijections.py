@@ -1,0 +1,170 @@
+"""Bijections (paper section 3.3 and 4): the map, the map with its log|det J|, and the exact inverse.
+
+The couplings are in `couplings`, the rotations in `rotations`; here is what joins them, and the rest of section 4.
+
+Tensors are (B, C, H, W) images or (B, D) vectors; every bijection treats dimension 1 as the features, so that the
+convolutional and the linear pieces of the paper are the same few lines.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pie_cli.models.recompute import Recomputed, recomputed
+
+
+class Bijection(nn.Module, ABC):
+    """An invertible map y = f(x) with a tractable log|det ∂f/∂x|."""
+
+    preserves_volume = False  # True: log|det J| = 0 everywhere, which a composition need not add
+
+    @abstractmethod
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return ``(f(x), log_abs_det_jacobian)``; the second has shape (B,), in nats."""
+
+    @abstractmethod
+    def map(self, x: Tensor) -> Tensor:
+        """Return f(x) alone."""
+
+    @abstractmethod
+    def inverse(self, y: Tensor) -> Tensor:
+        """Return f⁻¹(y), exact to float precision."""
+
+
+class VolumePreserving(Bijection):
+    """A bijection with log|det J| = 0: subclasses give the map and its inverse."""
+
+    preserves_volume = True
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return ``(f(x), 0)``."""
+        return self.map(x), x.new_zeros(x.shape[0])
+
+
+class Composition(Bijection):
+    """F = F_K ∘ … ∘ F_1 (Eq. 14); the log-determinants add up.
+
+    Arguments:
+        bijections: F_1 to F_K, in the order in which they are applied.
+    """
+
+    bijections: Sequence[Bijection]
+
+    def __init__(self, *bijections: Bijection) -> None:
+        super().__init__()
+        self.bijections = nn.ModuleList(bijections)  # type: ignore[assignment]  # ModuleList is not generic
+        self.preserves_volume = all(bijection.preserves_volume for bijection in bijections)
+        self.recompute = False  # True: keep no activations for the backward pass, but compute them again from x
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        if self.recompute and torch.is_grad_enabled():
+            out: tuple[Tensor, Tensor] = recomputed(Recomputed(self.bijections), x)
+            return out
+        return self.compose(self.bijections, x)
+
+    @staticmethod
+    def compose(bijections: Sequence[Bijection], x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return ``(F_K ∘ … ∘ F_1 (x), log_abs_det_jacobian)``; the second has shape (B,), in nats."""
+        log_det = x.new_zeros(x.shape[0])
+        for bijection in bijections:
+            if bijection.preserves_volume:
+                x = bijection.map(x)
+            else:
+                x, term = bijection(x)
+                log_det = log_det + term
+        return x, log_det
+
+    def map(self, x: Tensor) -> Tensor:
+        for bijection in self.bijections:
+            x = bijection.map(x)
+        return x
+
+    def inverse(self, y: Tensor) -> Tensor:
+        for bijection in reversed(self.bijections):
+            y = bijection.inverse(y)
+        return y
+
+
+class SymmetricRange(Bijection):
+    """x ↦ 2x − 1: images in [0, 1] to the range [−1, 1] in which ε₀² is measured; log|det J| = D log 2."""
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return self.map(x), x.new_full((x.shape[0],), math.log(2) * x[0].numel())
+
+    def map(self, x: Tensor) -> Tensor:
+        return 2 * x - 1
+
+    def inverse(self, y: Tensor) -> Tensor:
+        return (y + 1) / 2
+
+
+class CheckerboardDownsample(VolumePreserving):
+    """C×H×W → 4C×H/2×W/2 by a checkerboard pattern (section 4.4): a permutation."""
+
+    def map(self, x: Tensor) -> Tensor:
+        return F.pixel_unshuffle(x, 2)
+
+    def inverse(self, y: Tensor) -> Tensor:
+        return F.pixel_shuffle(y, 2)
+
+
+class Flatten(VolumePreserving):
+    """(B, C, H, W) → (B, C·H·W), between the convolutional and the linear blocks.
+
+    Arguments:
+        shape: (C, H, W) of what comes in.
+    """
+
+    def __init__(self, shape: tuple[int, int, int]) -> None:
+        super().__init__()
+        self.shape = shape
+
+    def map(self, x: Tensor) -> Tensor:
+        return x.flatten(1)
+
+    def inverse(self, y: Tensor) -> Tensor:
+        return y.unflatten(1, self.shape)
+
+
+class Split(VolumePreserving):
+    """[z, r] ↦ [z, r − g(z)] (section 4.5, Eq. 20): what lies on the manifold r = g(z) gets a zero deviation.
+
+    A bijection like the others: the deviation is what the likelihood compares with N(0, ε₀²I), and leaving it out of
+    the inverse is the restriction-extension of Eq. 4. `part` and `unite` do the same without joining the two.
+
+    Arguments:
+        kept: number of leading features that make up z.
+        g: predicts r from z; None stands for g = 0 (section 3.4).
+    """
+
+    def __init__(self, kept: int, g: nn.Module | None) -> None:
+        super().__init__()
+        self.kept = kept
+        self.g = g
+
+    def z_r(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the features z that go on, and the rest."""
+        return x[:, : self.kept], x[:, self.kept :]
+
+    def part(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return ``(z, r − g(z))``."""
+        z, r = self.z_r(x)
+        return z, r if self.g is None else r - self.g(z).to(r.dtype)
+
+    def unite(self, z: Tensor, deviation: Tensor | None) -> Tensor:
+        """Return [z, g(z) + deviation]; without a deviation [z, g(z)] (Eq. 20), which needs a g."""
+        if self.g is None:
+            assert deviation is not None
+            return torch.cat([z, deviation], dim=1)
+        r = self.g(z).to(z.dtype, memory_format=torch.contiguous_format)
+        return torch.cat([z, r if deviation is None else r + deviation], dim=1)
+
+    def map(self, x: Tensor) -> Tensor:
+        return torch.cat(self.part(x), dim=1)
+
+    def inverse(self, y: Tensor) -> Tensor:
+        return self.unite(*self.z_r(y))

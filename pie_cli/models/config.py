@@ -1,0 +1,147 @@
+"""Sizes and constants of the models: PIE (paper section 5.1), VAE and WAE (Table 1)."""
+
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Annotated, Literal
+
+from annotated_types import Ge, Le
+
+from pie_cli.settings import Count, Dims, Few, Positive, Says, Settings, Share, Variance, Weight, setting
+
+Scale = Literal["contractive", "additive", "affine"]
+Likelihood = Literal["bernoulli", "gaussian"]
+ImageShape = Annotated[tuple[Count, Count, Count], Says("must be (C, H, W)")]
+
+
+@dataclass(frozen=True)
+class ModelConfig(Settings):
+    """What every model has."""
+
+    image_shape: ImageShape = setting((1, 28, 28), "(C, H, W) of the images.", option=False)
+    latent_dim: Count = setting(10, "d, the size of z.", name="d")
+
+
+@dataclass(frozen=True)
+class PIEConfig(ModelConfig):
+    """Sizes and constants of a PIE; the defaults are the paper's MNIST model, 784→392→196→64→10→10 (section 5.1).
+
+    What the paper leaves open is ours: the bounded contraction (without it ε₀² drops out of the likelihood, see
+    `ContractiveScale`), which linear blocks are large, and all widths.
+    """
+
+    eps2: Variance = setting(
+        0.01,
+        "ε₀² of PIE: the residuals' [bold]variance[/] (Eq. 12), for images in [-1, 1]; ε₀ is its square root (0.01 "
+        "means ε₀ = 0.1).",
+        name="eps",
+    )
+    conv_blocks: Annotated[int, Ge(0), Le(16)] = setting(
+        2, "Convolutional blocks; each halves the image's sides and keeps half of the variables.", option=False
+    )
+    linear_dims: Dims | None = setting(
+        None, "Sizes between the convolutional blocks and z, one linear block each.", option=False
+    )
+    couplings: Few = setting(3, "K_l, rotations and couplings in a block of PIE.", name="")
+    reflections: Count = setting(3, "Trained Householder reflections of a rotation (section 5.1: three).", option=False)
+    scale: Scale = setting(
+        "contractive",
+        "How PIE's couplings scale: contractive s = 1 - a + a·sigmoid(t + 2), additive s = 1, or affine, free to "
+        "expand.",
+    )
+    contraction: Share = setting(0.5, "a of the contractive scale, in [0, 1], in the convolutional blocks.")
+    # Where the linear blocks contract too, r gets small and the picture is no better (docs/EXPERIMENTS.md, scale).
+    linear_contraction: Share = setting(0.0, "The same in the linear blocks; 0: they preserve volume.")
+    predict_residual: bool = setting(True, "False: g = 0 (section 3.4).", option=False)
+    conv_width: Count = setting(16, "Channels of PIE's convolutional s, b, g.", name="")
+    dense_width: Count = setting(
+        512, "Features of PIE's dense s, b, g in the block that reduces to d; less elsewhere.", name=""
+    )
+    dense_depth: Few = setting(3, "Hidden layers of the same.", name="")
+    equal_widths: bool = setting(False, "Give all linear blocks networks of that one size.", added=False)
+    learn_eps2: bool = setting(False, "Train ε₀² too, from `eps2` on; outside the paper.", name="learned", added=False)
+    reconstruction: Weight = setting(
+        0.0,
+        "Weight of the squared error of decoding from z alone in PIE's loss; outside the paper's loss.",
+        name="rec",
+        added=0.0,
+    )
+
+    def check_together(self) -> None:
+        factor = 2**self.conv_blocks
+        if any(side % factor for side in self.image_shape[1:]):
+            shape = f"(C, H, W) with H and W dividing by {factor}"
+            raise ValueError(f"`image_shape` must be {shape}, got {self.image_shape}")
+        before = self.conv_sizes[-1]
+        for size in (*self.dims, self.latent_dim):
+            if size > before:
+                name = "latent_dim" if size == self.latent_dim else "linear_dims"
+                raise ValueError(f"`{name}` must not exceed the {before} variables that reach it, got {size}")
+            before = size
+
+    @property
+    def conv_sizes(self) -> list[int]:
+        """Number of variables before the first and after each convolutional block: 784, 392, 196."""
+        total = math.prod(self.image_shape)
+        return [total // 2**block for block in range(self.conv_blocks + 1)]
+
+    @property
+    def dims(self) -> tuple[int, ...]:
+        """The sizes between the convolutional blocks and z: `linear_dims`, or the paper's 64 where it lies between."""
+        if self.linear_dims is not None:
+            return self.linear_dims
+        return (64,) if self.latent_dim < 64 < self.conv_sizes[-1] else ()
+
+    @property
+    def sizes(self) -> list[int]:
+        """Number of variables before the first and after each block: 784, 392, 196, 64, 10, 10 (section 5.1)."""
+        return [*self.conv_sizes, *self.dims, self.latent_dim, self.latent_dim]
+
+    @property
+    def residual_sizes(self) -> list[int]:
+        """D_l, the number of residuals of each splitting level, in encoding order: 392, 196, 132, 54."""
+        return [before - after for before, after in pairwise(self.sizes) if before > after]
+
+    def dense_size(self, before: int, after: int) -> tuple[int, int]:
+        """Return width and number of the hidden layers of a linear block's networks.
+
+        They are largest where d numbers have to stand for many, which is where a PIE loses most. The last block keeps
+        all, so its networks only twist z: tiny ones keep the digits together (docs/EXPERIMENTS.md).
+        """
+        if self.equal_widths or before > after == self.latent_dim:
+            return self.dense_width, self.dense_depth
+        if before == after:
+            return max(4, self.dense_width // 128), max(1, self.dense_depth - 2)
+        return max(1, self.dense_width // 2), max(1, self.dense_depth - 1)
+
+
+@dataclass(frozen=True)
+class BaselineConfig(ModelConfig):
+    """Sizes of the encoder and decoder that VAE and WAE share."""
+
+    width: Count = setting(
+        48, "Channels at half of the image's sides; at a quarter there are twice as many.", option=False
+    )
+
+    def check_together(self) -> None:
+        if any(side % 4 for side in self.image_shape[1:]):
+            raise ValueError(f"`image_shape` must be (C, H, W) with H and W dividing by 4, got {self.image_shape}")
+        if self.latent_dim > (pixels := math.prod(self.image_shape)):
+            raise ValueError(f"`latent_dim` must not exceed the {pixels} values of an image, got {self.latent_dim}")
+
+
+@dataclass(frozen=True)
+class VAEConfig(BaselineConfig):
+    """Sizes and likelihood of a VAE."""
+
+    likelihood: Likelihood = setting("bernoulli", "p(x | z).", option=False)
+    # The default is about what ten code dimensions leave unexplained of MNIST, hence near the most likely variance.
+    variance: Positive = setting(0.01, "Variance of a pixel in [0, 1] under the gaussian likelihood.", option=False)
+
+
+@dataclass(frozen=True)
+class WAEConfig(BaselineConfig):
+    """Sizes and penalty of a WAE-MMD."""
+
+    # 10 in Tolstikhin et al. 2018, whose code multiplies the error by 0.05, which makes it 200 in these units.
+    mmd_weight: Weight = setting(10.0, "λ, the weight of WAE's MMD beside an image's squared error.", option=False)

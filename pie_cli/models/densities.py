@@ -1,0 +1,19 @@
+"""The Gaussian density of Eq. 12 and 17, and the likelihood in the unit in which other models report it."""
+
+import math
+from typing import TypeVar
+
+from torch import Tensor
+
+N = TypeVar("N", float, Tensor)
+
+
+def bits_per_dim(nll: N, size: int) -> N:
+    """Return bits per pixel value from −log p(x) in nats of dequantised images of that size with 256 grey levels."""
+    return nll / (math.log(2) * size) + 8
+
+
+def gaussian_log_prob(x: Tensor, variance: float | Tensor) -> Tensor:
+    """Return log N(x | 0, variance·I) for each row of x (B, D), in nats."""
+    log_variance = variance.log() if isinstance(variance, Tensor) else math.log(variance)
+    return -0.5 * (x.square().sum(1) / variance + x.shape[1] * (math.log(2 * math.pi) + log_variance))

@@ -1,0 +1,107 @@
+"""Trained rotations of the features (section 4.3): 1×1 convolutions and linear maps of Householder reflections."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pie_cli.models.bijections import VolumePreserving
+
+
+def _full_precision(x: Tensor) -> torch.autocast:
+    """Under autocast only the networks of s, b and g leave float32: what is inverted, or enters the likelihood, stays.
+
+    Autocast touches nothing but products and convolutions, so that rotations are the only bijections to need this.
+    """
+    return torch.autocast(x.device.type, enabled=False)
+
+
+class Householder(VolumePreserving):
+    """Multiply the features by an orthogonal matrix H(v_K)…H(v_1)·Q with H(v) = I − 2vvᵀ/vᵀv (Eq. 19).
+
+    The v_k are trained. Q is a constant orthogonal matrix (so itself a product of reflections); until `start_from` sets
+    it there is none, which stands for the identity. The product is orthogonal whatever the optimizer does to the v_k,
+    and its inverse is its transpose.
+
+    Arguments:
+        features: number of features n; at most n reflections are useful, so no more than that are kept.
+        reflections: number K of trained reflections; three in the paper (section 5.1).
+    """
+
+    q: Tensor | None
+
+    def __init__(self, features: int, reflections: int = 3) -> None:
+        super().__init__()
+        self.vectors = nn.Parameter(torch.randn(min(reflections, features), features))
+        self.register_buffer("q", None)
+
+    def factors(self) -> tuple[Tensor, Tensor]:
+        """Return V and W, both (K, n), with H(v_K)…H(v_1) = I − VᵀW.
+
+        This is the compact form: the v_k are V's rows, and W = (L + ½D)⁻¹V where L + D is the lower triangle of VVᵀ.
+        """
+        v = self.vectors
+        gram = v @ v.T
+        triangle = gram.tril(-1) + 0.5 * gram.diagonal().diag()
+        return v, torch.linalg.solve_triangular(triangle, v, upper=False)
+
+    def reflections(self) -> Tensor:
+        """Return H(v_K)…H(v_1), shape (n, n)."""
+        v, w = self.factors()
+        return torch.eye(v.shape[1], dtype=v.dtype, device=v.device) - v.T @ w
+
+    @property
+    def constant(self) -> Tensor | None:
+        """Q, shape (n, n); None stands for the identity."""
+        q = self.q
+        if q is not None and q.dtype == torch.float64:
+            # It was stored in float32; one Newton step makes it orthogonal to double precision.
+            q = q @ (3 * torch.eye(q.shape[0], dtype=q.dtype, device=q.device) - q.T @ q) / 2
+        return q
+
+    def matrix(self) -> Tensor:
+        """Return the whole orthogonal matrix, shape (n, n)."""
+        q = self.constant
+        return self.reflections() if q is None else self.reflections() @ q
+
+    def start_from(self, matrix: Tensor) -> None:
+        """Set the constant Q to `matrix`, an orthogonal (n, n) matrix."""
+        self.q = matrix.to(self.vectors.detach())
+
+    def make_room(self) -> None:
+        """Have a Q, of no value yet: what a state that has one can be loaded into."""
+        self.q = self.vectors.new_empty(2 * self.vectors.shape[1:])
+
+    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *arguments: object) -> None:
+        if self.q is None and f"{prefix}q" in state_dict:
+            self.make_room()
+        super()._load_from_state_dict(state_dict, prefix, *arguments)
+
+
+class HouseholderLinear(Householder):
+    """The invertible linear map of the linear blocks (section 4.3), on (B, n) vectors."""
+
+    def map(self, x: Tensor) -> Tensor:
+        with _full_precision(x):
+            v, w = self.factors()
+            q = self.constant
+            x = x if q is None else F.linear(x, q)
+            return torch.addmm(x, x @ w.T, v, alpha=-1)
+
+    def inverse(self, y: Tensor) -> Tensor:
+        with _full_precision(y):
+            v, w = self.factors()
+            q = self.constant
+            y = torch.addmm(y, y @ v.T, w, alpha=-1)
+            return y if q is None else y @ q
+
+
+class HouseholderConv1x1(Householder):
+    """The invertible 1×1 convolution of the convolutional blocks (section 4.3), on (B, n, H, W) images."""
+
+    def map(self, x: Tensor) -> Tensor:
+        with _full_precision(x):
+            return torch.einsum("ij,bjhw->bihw", self.matrix(), x)
+
+    def inverse(self, y: Tensor) -> Tensor:
+        with _full_precision(y):
+            return torch.einsum("ji,bjhw->bihw", self.matrix(), y)

@@ -1,0 +1,165 @@
+"""What sharpness, evaluate and reproduce share: the data, the classifier, the profile, and the evaluation of runs."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TypeVar
+
+from rich.console import Console
+
+from pie_cli.config.naming import family, run_config, run_name, train_command
+from pie_cli.config.recipes import Recipe
+from pie_cli.config.run import FULL_EPOCHS, RunConfig, in_epochs
+from pie_cli.data.base import Dataset
+from pie_cli.data.load import load_dataset
+from pie_cli.errors import PIEError
+from pie_cli.evaluation.cache import Evaluation
+from pie_cli.evaluation.evaluate import evaluate
+from pie_cli.evaluation.pca import evaluate_pca
+from pie_cli.io.provenance import command_line, git_commit, package_version, short_commit
+from pie_cli.io.text import number
+from pie_cli.jobs.grid import Place, default_jobs, train_and_evaluate
+from pie_cli.metrics.classifier import Classifier, load_or_train_classifier
+from pie_cli.runs.folder import Run
+from pie_cli.runtime import find_accelerator
+from pie_cli.training.launch import check_configuration
+
+T = TypeVar("T")
+
+PROFILE_EPOCHS = {"quick": 1, "paper": FULL_EPOCHS}
+
+
+@dataclass(frozen=True)
+class Suite:
+    """Everything that is the same for all runs of a call."""
+
+    dataset_name: str  # trained and tested on
+    offline: bool  # whether to open no connection
+    place: Place  # where runs lie and compute
+    epochs: int  # of each training
+    console: Console  # where progress is shown
+    recipe: Recipe = "stable"  # of every PIE
+
+    @classmethod
+    def prepare(
+        cls, console: Console, profile: str, jobs: int | None, data_dir: Path | None, offline: bool, results_dir: Path,
+        device: str, dataset: str = "mnist", recipe: Recipe = "stable",
+    ) -> Suite:  # fmt: skip
+        """Return the suite of a profile; the quick one has a folder of its own and never mixes with full runs."""
+        accelerator = find_accelerator(device)
+        folder = results_dir / "quick" if profile == "quick" else results_dir
+        place = Place(folder, data_dir, accelerator, jobs or default_jobs(accelerator))
+        return cls(dataset, offline, place, PROFILE_EPOCHS[profile], console, recipe)
+
+    @cached_property
+    def dataset(self) -> Dataset:
+        """The images, fetched where they are missing; the quick profile looks at fewer test images."""
+        dataset = load_dataset(self.dataset_name, self.place.data_dir, self.offline, self.console.print)
+        return dataset.quick if self.quick else dataset
+
+    @cached_property
+    def classifier(self) -> Classifier:
+        """What measures realism, trained where it is missing."""
+        return load_or_train_classifier(
+            self.place.results_dir, self.dataset.train, self.dataset_name, self.console.print
+        )
+
+    @property
+    def quick(self) -> bool:
+        """Whether the trainings are shorter than full ones."""
+        return self.epochs < FULL_EPOCHS
+
+    @property
+    def incomparable(self) -> str:
+        """Why these runs do not compare with the paper's; empty if they do."""
+        if self.quick:
+            return "quick profile: trained too briefly to compare with the paper"
+        return "" if self.dataset_name == "mnist" else f"the paper's images are MNIST's, not {self.dataset_name}"
+
+    def config(
+        self, model: str, latent_dim: int, seed: int, eps2: float | None = None, **settings: object
+    ) -> RunConfig:
+        """Return the configuration of a run in this profile and recipe."""
+        recipe: Recipe = self.recipe if model == "pie" else "stable"
+        settings = {"latent_dim": latent_dim, "dataset": self.dataset_name, "seed": seed, **settings}
+        return run_config(model, recipe, epochs=self.epochs, eps2=eps2, **settings)
+
+    def by_family(self, configs: Iterable[RunConfig], numbers: Mapping[str, T]) -> dict[str, list[T]]:
+        """Return what belongs to each run, by name, grouped over seeds; the suite's own recipe goes without saying."""
+        families = defaultdict(list)
+        for config in configs:
+            families[family(config, implied=self.recipe)].append(numbers[run_name(config)])
+        return dict(families)
+
+    def title(self, eps2: float) -> str:
+        """Return what figures call the PIE of this ε₀²."""
+        recipe = f", recipe {self.recipe}" if self.recipe != "stable" else ""
+        return f"ε₀² = {number(eps2)}{recipe}{f', {in_epochs(self.epochs)} (quick run)' if self.quick else ''}"
+
+    def evaluations(
+        self, configs: Sequence[RunConfig], train: bool = True, meanwhile: Callable[[], object] = lambda: None
+    ) -> dict[str, Evaluation]:
+        """Return the evaluation of each run by name; what is not trained yet is trained first, and announced.
+
+        `meanwhile` is called while other processes train; not at all where nothing is to be done.
+
+        Raises:
+            PIEError: with `train` False, if a run is missing; the message names the commands that train it.
+        """
+        runs = {run_name(config): self.place.run(config) for config in configs}
+        for run in runs.values():
+            check_configuration(run)
+        missing = [run.config for run in runs.values() if not run.finished]
+        if missing and not train:
+            commands = "; ".join(train_command(config, self.place.results_dir) for config in missing)
+            raise PIEError(f"{len(missing)} of {len(runs)} runs are not trained; train them with: {commands}")
+        if missing:
+            profile, names = " (quick profile)" if self.quick else "", ", ".join(map(run_name, missing))
+            self.console.print(
+                f"training {len(missing)} of {len(runs)} runs{profile}, {in_epochs(self.epochs)} each, "
+                f"{self.place.jobs} at a time, into {self.place.results_dir}: {names}"
+            )
+        if not all(run.evaluated for run in runs.values()):
+            _ = self.dataset  # fetched before the workers, who open no connection, look for it
+            train_and_evaluate(configs, self.place, self.console, lambda: (self.classifier, meanwhile()))
+        return {name: self.evaluate(run) for name, run in runs.items()}
+
+    def evaluate(self, run: Run) -> Evaluation:
+        """Return the figures of merit of a finished run."""
+        return evaluate(run, self.dataset, self.classifier, self.place.accelerator)
+
+    def pca(self, latent_dim: int) -> dict[str, float]:
+        """Return the figures of merit of PCA with d components."""
+        return evaluate_pca(self.dataset, latent_dim, self.classifier)
+
+    def facts(self, runs: Iterable[Run]) -> dict[str, str]:
+        """Return where the numbers of these runs come from."""
+        runs = list(runs)
+        epochs = sorted({run.config.training.epochs for run in runs})
+        origins = [run.provenance for run in runs]
+        seconds = sum(float(facts.get("wall_seconds", math.nan)) for facts in origins)
+        # Several machines may have shared the work.
+        machines = {
+            f"{facts.get('processor')}, {facts.get('device')}, threads: {facts.get('threads')}" for facts in origins
+        }
+        return {
+            "command": command_line(),
+            "recipe": self.recipe,
+            "data": self.dataset_name,
+            "test images": f"{len(self.dataset.test):,}",
+            "epochs of a training": ", ".join(map(str, epochs)),
+            "seeds": ", ".join(sorted({str(run.config.training.seed) for run in runs})),
+            "trained on": " and ".join(sorted(machines)),
+            "training time of all runs": f"{seconds / 60:.0f} min",
+            "trained at commit": ", ".join(sorted({short_commit(str(facts.get("commit"))) for facts in origins})),
+            "version": f"{package_version()}, commit {git_commit() or 'unknown'}",
+        }
+
+    def origin(self, runs: Iterable[Run]) -> str:
+        """Return `facts` as one line, for the note below a table."""
+        return "; ".join(f"{name}: {value}" for name, value in self.facts(runs).items())

@@ -1,0 +1,52 @@
+"""Figures of merit over seeds: grouped, averaged, and as a table to show."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+
+from pie_cli.evaluation.evaluate import MEASURES
+
+WORST = ("z_largest_mean", "samples_not_finite", "sample_round_trip", "inverse_error")  # not averaged over seeds
+
+
+def means(numbers: Mapping[str, Sequence[Mapping[str, float]]]) -> dict[str, dict[str, float]]:
+    """Return the mean over seeds of each figure of merit, by family, of those in `WORST` the worst.
+
+    The error of the sharpness is that of its mean: over the images and, with several seeds, over the trainings. The
+    spread between trainings already has some of the images' error in it, so that this is rather too large.
+    """
+    averages = {}
+    for name, runs in numbers.items():
+        table = pd.DataFrame(runs)
+        mean = _mean(table)
+        if len(runs) > 1 and "sharpness" in table:
+            variance = table["sharpness_error"].pow(2).mean() + table["sharpness"].var(ddof=1)
+            mean["sharpness_error"] = math.sqrt(variance / len(runs))
+        averages[name] = {str(measure): float(value) for measure, value in mean.items()}
+    return averages
+
+
+def _mean(runs: pd.DataFrame) -> pd.Series:
+    """Return the mean over rows of each column, of those in `WORST` the largest; nan where one is nan."""
+    mean = runs.mean(skipna=False)
+    worst = [name for name in WORST if name in runs]
+    mean[worst] = runs[worst].max(skipna=False)
+    return mean
+
+
+def summary(numbers: Mapping[str, Sequence[Mapping[str, float]]]) -> pd.DataFrame:
+    """Return a table of the figures of merit, families as columns: as `means`, ± the standard deviation over seeds."""
+    columns: dict[str, list[object]] = {"": list(MEASURES.values())}
+    for name, runs in numbers.items():
+        table = pd.DataFrame(runs).reindex(columns=list(MEASURES))
+        mean, std = _mean(table), table.std(ddof=1)
+        columns[name] = [
+            _with_spread(mean[m], std[m]) if m not in WORST and std[m] > 0 else float(mean[m]) for m in MEASURES
+        ]
+    return pd.DataFrame(columns)
+
+
+def _with_spread(mean: float, std: float) -> str:
+    """Return mean ± standard deviation, the latter to one digit, and that as 20, not as 2e+01."""
+    return f"{mean:.4g} ± {float(f'{std:.1g}'):g}"

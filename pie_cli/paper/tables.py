@@ -1,0 +1,75 @@
+"""The commands that write and print a table: Table 1 and the evaluation of any runs."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from pie_cli.config.run import CONFIGS
+from pie_cli.constants import EPS2_VALUES, SHARPNESS_LATENT_DIM
+from pie_cli.errors import PIEError, UsageError
+from pie_cli.paper import table1
+from pie_cli.paper.reproduce import write_table_1
+from pie_cli.paper.suite import Suite
+from pie_cli.paper.summary import summary
+from pie_cli.plots.tables import print_table, write_table
+from pie_cli.runs.find import finished_run, finished_runs
+
+
+def sharpness_runs(models: str, eps2: str | None) -> list[tuple[str, float | None]]:
+    """Return the rows that --models and --eps2 (None: the paper's) ask for, as pairs of model and ε₀².
+
+    Raises:
+        UsageError: for an unknown model, a doubled one, an empty list, an ε₀² that is no number or has no PIE.
+    """
+    names = [name.strip() for name in models.split(",")]
+    if unknown := [name for name in names if name not in CONFIGS]:
+        raise UsageError(f"`models`: {unknown[0]!r} is unknown; choose from {','.join(CONFIGS)}")
+    if eps2 is not None and "pie" not in names:
+        raise UsageError(f"`eps2` is an option of PIE and does not go with `models` {models}")
+    try:
+        values = list(EPS2_VALUES) if eps2 is None else [float(value) for value in eps2.split(",")]
+    except ValueError as error:
+        raise UsageError(f"`eps2`: {eps2!r} is not a comma-separated list of numbers") from error
+    # Two that differ in the seventh digit are a slip: no reader could tell their rows apart.
+    if len(set(names)) < len(names) or len({f"{value:g}" for value in values}) < len(values):
+        raise UsageError("`models` and `eps2` take each value once")
+    pies: list[tuple[str, float | None]] = [("pie", value) for value in values if "pie" in names]
+    return pies + [(name, None) for name in names if name != "pie"]
+
+
+def print_table_1(suite: Suite, wanted: list[tuple[str, float | None]], train: bool) -> None:
+    """Write and print Table 1 with the wanted rows, trained first where they are missing."""
+    configs = [suite.config(model, SHARPNESS_LATENT_DIM, 0, eps2) for model, eps2 in wanted]
+    rows = write_table_1(suite, configs, suite.evaluations(configs, train))
+    title = f"Table 1: sharpness of samples, d = {SHARPNESS_LATENT_DIM}{' (quick runs)' if suite.quick else ''}"
+    print_table(suite.console, table1.frame(rows), title, 3)
+    print_table(suite.console, table1.audit_frame(rows), "The same images under every convention in use", 3)
+    suite.console.print(f"wrote table1 and table1_audit into {suite.place.results_dir}")
+
+
+def print_evaluation(suite: Suite, folders: list[Path]) -> None:
+    """Write and print the figures of merit of run folders, or of all finished runs of the data set in the folder."""
+    runs = [finished_run(folder) for folder in folders]
+    for run in runs:
+        if run.config.training.dataset != suite.dataset_name:
+            name = run.config.training.dataset
+            raise UsageError(f"{run.folder} was trained on {name}; add `dataset` {name}")
+    if not folders:
+        runs = finished_runs(suite.place.results_dir, suite.dataset_name, suite.console.print)
+    if not runs:
+        raise PIEError(f"there is no finished run in {suite.place.results_dir}; train one with: pie train")
+    labels = [run.label for run in runs]
+    if doubled := next((label for label in labels if labels.count(label) > 1), None):
+        raise UsageError(f"two of the runs are {doubled}; give each once")
+    numbers: dict[str, list[dict[str, float]]] = {}
+    for d in sorted({run.config.model.latent_dim for run in runs}):
+        numbers[f"PCA d = {d}"] = [suite.pca(d)]
+    for run in runs:
+        suite.console.print(f"evaluating {run.label}")
+        numbers[run.label] = [suite.evaluate(run).numbers]
+    table = summary(numbers)
+    raw = pd.DataFrame({"run": name, **values[0]} for name, values in numbers.items())
+    files = write_table(table, suite.place.results_dir / "evaluation", suite.origin(runs), raw=raw)
+    print_table(suite.console, table, f"{suite.dataset_name}, test set")
+    for path in files:
+        suite.console.print(f"wrote {path}")

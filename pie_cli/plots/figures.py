@@ -1,0 +1,178 @@
+"""Drawing, and nothing else: every function takes arrays and returns a figure; `save` writes it with its data."""
+
+from collections.abc import Mapping, Sequence
+from io import BytesIO
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from pie_cli.io.files import write_bytes
+
+Array = NDArray[np.float32]
+
+INCHES_PER_IMAGE = 0.42
+DIGIT_COLOURS = mpl.colormaps["tab10"]
+
+# Text stays text in PDFs, and nothing random or dated goes into a file: the same data give the same bytes.
+mpl.rcParams.update({"pdf.fonttype": 42, "svg.hashsalt": "pie", "savefig.dpi": 150, "font.size": 9})
+
+
+def save(figure: Figure, stem: Path) -> list[Path]:
+    """Write `figure` as stem.pdf and stem.png; return the two paths."""
+    undated: dict[str, dict[str, str | None]] = {"pdf": {"CreationDate": None}, "png": {"Software": None}}
+    paths = []
+    for kind, metadata in undated.items():
+        path = stem.with_name(f"{stem.name}.{kind}")
+        buffer = BytesIO()
+        figure.savefig(buffer, format=kind, metadata=metadata)
+        write_bytes(path, buffer.getvalue())
+        paths.append(path)
+    return paths
+
+
+def save_data(stem: Path, **arrays: NDArray[np.generic]) -> Path:
+    """Write the arrays behind a figure as stem.npz; return its path."""
+    path = stem.with_name(f"{stem.name}.npz")
+    buffer = BytesIO()
+    np.savez_compressed(buffer, allow_pickle=False, **arrays)
+    write_bytes(path, buffer.getvalue())
+    return path
+
+
+def draw_images(axes: Axes, images: Array) -> None:
+    """Show images (rows, columns, C, H, W) in [0, 1] as one picture, clipped to what a screen can show."""
+    rows, columns, channels, height, width = images.shape
+    tiles = images.transpose(0, 3, 1, 4, 2).reshape(rows * height, columns * width, channels).clip(0, 1)
+    picture = tiles[:, :, 0] if channels == 1 else tiles[:, :, :3]
+    axes.imshow(np.nan_to_num(picture), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    axes.set(xticks=[], yticks=[])
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+
+
+def image_grid(images: Array, title: str, labels: Sequence[str] = ()) -> Figure:
+    """Return a sheet of images (rows, columns, C, H, W), with a label at the left of each row where there are any."""
+    rows, columns, _, height, _ = images.shape
+    margin, head, edge = (1.5 if labels else 0.1), 0.5, 0.1  # inches beside, above and around the images
+    width = max(columns * INCHES_PER_IMAGE + margin + edge, 4.0)  # a title needs some room
+    tall = rows * INCHES_PER_IMAGE + head + edge
+    figure = Figure(figsize=(width, tall))
+    axes = figure.add_axes((margin / width, edge / tall, 1 - (margin + edge) / width, 1 - (head + edge) / tall))
+    axes.set_anchor("NW")
+    draw_images(axes, images)
+    figure.text(edge / width, 1 - edge / tall, title, fontsize=8, va="top")
+    if labels:
+        axes.set_yticks([(row + 0.5) * height for row in range(rows)], labels, fontsize=7)
+        axes.tick_params(length=0)
+    return figure
+
+
+def draw_embedding(axes: Axes, points: Array, labels: NDArray[np.int64]) -> None:
+    """Show points (N, 2) coloured by digit."""
+    for digit in np.unique(labels):
+        chosen = points[labels == digit]
+        axes.scatter(
+            chosen[:, 0],
+            chosen[:, 1],
+            s=2,
+            color=DIGIT_COLOURS(int(digit) % 10),
+            label=str(digit),
+            linewidths=0,
+            rasterized=True,
+        )
+    axes.set(xticks=[], yticks=[], xlabel="UMAP 1", ylabel="UMAP 2")
+
+
+def embedding(points: Array, labels: NDArray[np.int64], title: str) -> Figure:
+    """Return the scatter plot of points (N, 2) with a legend of digits (Fig. 7e)."""
+    figure = Figure(figsize=(5.4, 4.6), layout="constrained")
+    axes = figure.add_subplot()
+    draw_embedding(axes, points, labels)
+    axes.set_title(title, fontsize=9)
+    axes.legend(title="digit", loc="center left", bbox_to_anchor=(1, 0.5), markerscale=5, frameon=False)
+    return figure
+
+
+def learning_curve(history: pd.DataFrame, title: str) -> Figure:
+    """Return loss and z-only reconstruction MSE by epoch, from the columns of metrics.csv."""
+    figure = Figure(figsize=(7, 2.8), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    left.plot(history["epoch"], history["train_loss"], "o-", label="training", markersize=3)
+    left.plot(history["epoch"], history["val_loss"], "o-", label="validation", markersize=3)
+    left.set(xlabel="epoch", ylabel="loss per pixel value")
+    left.legend(frameon=False)
+    right.plot(history["epoch"], history["val_mse"], "o-", color="tab:green", markersize=3)
+    right.set(xlabel="epoch", ylabel="validation MSE from z alone", ylim=(0, None))
+    figure.suptitle(title, fontsize=9)
+    return figure
+
+
+def sharpness(values: Sequence[Array], strips: Sequence[Array], names: Sequence[str], title: str) -> Figure:
+    """Return the distribution of per-image sharpness of each row of Table 1, beside a strip of its images."""
+    height = 0.7 * len(names)  # inches, of both halves, so that each strip stands beside its distribution
+    strip = height / len(names) * len(strips[0])
+    figure = Figure(figsize=(4.5 + strip, height + 0.9), layout="constrained")
+    left, right = figure.subplots(1, 2, width_ratios=(4, strip))
+    positions = range(len(names), 0, -1)
+    finite = [(row[np.isfinite(row)], position) for row, position in zip(values, positions, strict=True)]
+    rows, places = zip(*[(row, position) for row, position in finite if len(row)], strict=True)
+    parts = left.violinplot(rows, places, orientation="horizontal", showmeans=True)
+    for body in parts["bodies"]:
+        body.set_alpha(0.6)
+    left.set_yticks(list(positions), names)
+    left.set(xlabel="sharpness of an image (Laplacian variance)", xlim=(0, None))
+    left.axvline(
+        float(np.mean(values[0])), color="black", linewidth=0.8, linestyle=":", label="mean of the true images"
+    )
+    left.legend(frameon=False, fontsize=7)
+    left.set_title(title, fontsize=8)
+    draw_images(right, np.stack(strips))
+    right.set_title("the first images of each", fontsize=8)
+    return figure
+
+
+def figure_7(columns: Sequence[Mapping[str, Array]], labels: NDArray[np.int64], titles: Sequence[str]) -> Figure:
+    """Return the page of Fig. 7: rows (a) to (e), one column a run.
+
+    Arguments:
+        columns: for each run "reconstructions", "samples", "narrow" and "interpolations", as (rows, columns, C, H, W)
+            images, and "plane" (N, 2).
+        labels: digits of the plane's points.
+        titles: of the columns.
+    """
+    rows = {
+        "reconstructions": "(a) test images above\nreconstructions",
+        "samples": "(b) samples at N(0, 1)",
+        "narrow": "(c) samples at N(0, 0.5)",
+        "interpolations": "(d) linear interpolation",
+    }
+    figure = Figure(figsize=(3.4 * len(columns) + 0.6, 9.0), layout="constrained")
+    axes = figure.subplots(5, len(columns), squeeze=False, height_ratios=(1, 1, 1, 1, 2.2))
+    for column, (data, title) in enumerate(zip(columns, titles, strict=True)):
+        for row, (name, label) in enumerate(rows.items()):
+            draw_images(axes[row, column], data[name])
+            if column == 0:
+                axes[row, column].set_ylabel(label, fontsize=8)
+        draw_embedding(axes[4, column], data["plane"], labels)
+        axes[0, column].set_title(title, fontsize=9)
+    axes[4, 0].set_ylabel("(e) UMAP of z of the test images\nUMAP 2", fontsize=8)
+    axes[4, -1].legend(
+        title="digit", loc="center left", bbox_to_anchor=(1, 0.5), markerscale=4, fontsize=7, frameon=False
+    )
+    return figure
+
+
+def panels(images: Sequence[Array], titles: Sequence[str]) -> Figure:
+    """Return sheets of images side by side, with a title each (Fig. 8)."""
+    rows, columns = images[0].shape[:2]
+    width = columns * INCHES_PER_IMAGE * 0.8
+    figure = Figure(figsize=(len(images) * (width + 0.2), rows * INCHES_PER_IMAGE * 0.8 + 0.5), layout="constrained")
+    for axes, sheet, title in zip(figure.subplots(1, len(images), squeeze=False)[0], images, titles, strict=True):
+        draw_images(axes, sheet)
+        axes.set_title(title, fontsize=9)
+    return figure

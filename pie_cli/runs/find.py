@@ -1,0 +1,82 @@
+"""Which run is meant: by its configuration, by its folder, or the one that comes with the program."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from pie_cli.config.naming import run_name, train_command
+from pie_cli.config.run import RunConfig
+from pie_cli.errors import PIEError, UsageError
+from pie_cli.runs.folder import Run
+
+_INSTALLED, _CHECKOUT = Path(__file__).parents[1] / "showcase", Path(__file__).parents[2] / "results" / "showcase"
+SHOWCASE = _INSTALLED if _INSTALLED.exists() else _CHECKOUT  # the trained run that comes with the program
+
+
+def run_of(config: RunConfig, results_dir: Path) -> Run:
+    """Return the run of this configuration, whether it is there or not."""
+    return Run(results_dir / run_name(config), config)
+
+
+def find_run(config: RunConfig, results_dir: Path, report: Callable[[str], None]) -> Run:
+    """Return the finished run of this name; where there is none, the one that comes with the program, if it is that.
+
+    Arguments:
+        config: of the run; its name decides.
+        results_dir: folder of the runs.
+        report: is told where the run comes with the program.
+
+    Raises:
+        PIEError: if there is none; the message names the command that trains it.
+    """
+    run = run_of(config, results_dir)
+    if run.exists:
+        return finished_run(run.folder)
+    if (SHOWCASE / "config.json").exists() and (shown := Run.open(SHOWCASE)).name == run.name:
+        report(f"there is no run {run.folder} yet; this is the trained one that comes with the program: {SHOWCASE}")
+        return replace(shown, figures_folder=results_dir / "showcase" / "figures")
+    raise PIEError(f"there is no run {run.folder}; train it with: {train_command(config, results_dir)}")
+
+
+def finished_run(folder: Path, given: Mapping[str, object] | None = None) -> Run:
+    """Return the run in `folder`.
+
+    Arguments:
+        folder: of the run.
+        given: settings that choose a run, which must then be those of this one.
+
+    Raises:
+        UsageError: if they are not.
+        PIEError: if there is no run or its training has not finished.
+    """
+    run = Run.open(folder)
+    config = run.config
+    facts = {"model": config.model_name, "recipe": config.recipe, **asdict(config.model), **asdict(config.resolved)}
+    for name, value in (given or {}).items():
+        if facts.get(name) != value:
+            raise UsageError(f"`{name}` {value} is not that of {folder}; leave out either of them")
+    if not run.finished:
+        command = train_command(config, folder.parent)
+        name = "" if folder.resolve().name == run.name else f"name the folder {run.name} again and "
+        raise PIEError(f"the training of {folder} has not finished; {name}go on with: {command} `resume`")
+    return run
+
+
+def finished_runs(results_dir: Path, dataset: str, report: Callable[[str], None]) -> list[Run]:
+    """Return all finished runs of a data set in a folder, but the one that comes with the program.
+
+    `report` is told of each folder that has a config.json and is not a run's: it is left out.
+    """
+    inside = sorted(results_dir.iterdir()) if results_dir.exists() else []  # unlike glob, it says what it may not read
+    found = []
+    for path in inside:
+        if path.resolve() == SHOWCASE.resolve() or not (path / "config.json").exists():
+            continue
+        try:
+            run = Run.open(path)
+        except PIEError as error:
+            report(f"left out: {error}")
+            continue
+        if run.finished and run.config.training.dataset == dataset:
+            found.append(run)
+    return found

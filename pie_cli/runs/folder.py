@@ -1,0 +1,243 @@
+"""A run folder: what was trained, on what, with which result.
+
+config.json            the resolved configuration
+weights.safetensors    the trained model; present once training has finished
+checkpoint.safetensors everything that an interrupted training needs to go on; removed when it has finished
+checkpoint.previous.safetensors  the one before, for when the newest is damaged; removed likewise
+metrics.csv            one row an epoch
+provenance.json        versions, commit, machine, command, wall time
+figures/               what the figure commands draw
+.lock                  locked by the process that trains or evaluates here; empty, and left where it is
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pie_cli.config.naming import run_label, run_name
+from pie_cli.config.run import RunConfig
+from pie_cli.errors import PIEError, UnusableRun
+from pie_cli.io.files import LARGEST_JSON, read_bytes, read_json, write_json
+from pie_cli.io.locks import lock
+from pie_cli.io.tensors import Metadata, Tensors, load_newest, load_tensors, save_tensors
+from pie_cli.models.base import Autoencoder
+from pie_cli.models.registry import LAYOUT, Build, build_model, restore_model
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder and its configuration.
+
+    Arguments:
+        folder: where it lies.
+        config: what it trains, and how.
+        figures_folder: where figures go, if not into the run's own folder.
+        build: makes the model; a study passes one of its own.
+
+    Example:
+        >>> run = Run.open(Path("results/pie-d10-eps0.01-seed0"))
+        >>> model = run.load_model()
+    """
+
+    folder: Path
+    config: RunConfig
+    figures_folder: Path | None = None
+    build: Build = build_model
+
+    @property
+    def name(self) -> str:
+        """The name that its configuration gives the folder."""
+        return run_name(self.config)
+
+    @property
+    def label(self) -> str:
+        """What figures and tables call it."""
+        return run_label(self.config)
+
+    @classmethod
+    def open(cls, folder: Path) -> Run:
+        """Return the run that lies in `folder`.
+
+        Raises:
+            PIEError: if there is none, or its config.json cannot be understood.
+        """
+        path = folder / "config.json"
+        try:
+            return cls(folder, RunConfig.from_dict(read_json(path)))
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise PIEError(f"{folder} is not a run folder: it has no config.json") from error
+        except OSError as error:
+            raise PIEError(f"cannot read {path}: {error.strerror or error}; mend that") from error
+        except ValueError as error:
+            reason = str(error).replace("`", "")
+            raise UnusableRun(path, f"{path} cannot be understood: {reason}") from error
+
+    def create(self) -> None:
+        """Make the folder and write config.json."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_json(self.folder / "config.json", self.config.to_dict())
+
+    def lock(self) -> AbstractContextManager[None]:
+        """Keep other processes from training here within the block, which may contain another such block.
+
+        It is freed when the process dies, whatever the reason; `locks` says which file systems that needs. Whoever only
+        reads, or only adds an evaluation or a figure, takes no lock.
+
+        Raises (on entering):
+            Held: if another process trains or evaluates the run.
+            PIEError: if the folder cannot be made or locked.
+        """
+        held = f"another process is training or evaluating {self.folder}; wait for it, or choose another folder"
+        return lock(self.folder / ".lock", held)
+
+    @property
+    def weights(self) -> Path:
+        return self.folder / "weights.safetensors"
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.folder / "checkpoint.safetensors"
+
+    @property
+    def previous_checkpoint(self) -> Path:
+        return self.folder / "checkpoint.previous.safetensors"
+
+    @property
+    def figures(self) -> Path:
+        return self.figures_folder or self.folder / "figures"
+
+    @property
+    def exists(self) -> bool:
+        """Whether the folder holds a run, of whatever configuration."""
+        return (self.folder / "config.json").exists()
+
+    @property
+    def finished(self) -> bool:
+        """Whether the training has come to its end."""
+        return self.weights.exists()
+
+    @property
+    def evaluated(self) -> bool:
+        """Whether it is trained and its figures of merit lie there (`evaluation.evaluate` checks that they fit)."""
+        return self.finished and (self.folder / "evaluation.json").exists()
+
+    @property
+    def epochs_done(self) -> int:
+        """How many epochs the training has come to the end of, whoever trains; 0 where the file does not say."""
+        try:
+            rows = read_bytes(self.folder / "metrics.csv", LARGEST_JSON).count(b"\n") - 1
+        except (OSError, ValueError):
+            return 0
+        return min(max(rows, 0), self.config.training.epochs)
+
+    @property
+    def files(self) -> list[Path]:
+        """All files that a training writes, its two checkpoints for a while."""
+        names = ("config.json", "metrics.csv", "provenance.json", "learning_curve.pdf", "learning_curve.png")
+        return [*(self.folder / name for name in names), self.checkpoint, self.previous_checkpoint, self.weights]
+
+    def clear(self) -> None:
+        """Remove what a training wrote and the figures drawn from it, so that it can start anew."""
+        for path in (*self.files, *self.folder.glob("evaluation.*"), *self.figures.glob("*")):
+            path.unlink(missing_ok=True)
+
+    def save_weights(self, model: Autoencoder, half: bool = False) -> None:
+        """Write weights.safetensors, the configuration inside it; with `half`, its parameters in float16, and said so.
+
+        Buffers stay as they are: a rotation's constant must be orthogonal to float32's precision.
+        """
+        tensors, metadata = model.state_dict(), {**self.config.to_dict(), "layout": LAYOUT}
+        if half:
+            tensors |= {name: parameter.half() for name, parameter in model.named_parameters()}
+            metadata |= {"parameters": "float16"}
+        save_tensors(self.weights, tensors, metadata)
+
+    def load_model(self, device: torch.device | str = "cpu") -> Autoencoder:
+        """Return the trained model in eval mode.
+
+        Raises:
+            PIEError: if training has not finished, or the weights are damaged or of another run.
+        """
+        if not self.finished:
+            raise PIEError(f"{self.folder} has no weights yet: its training has not finished; resume it first")
+        tensors, metadata = load_tensors(self.weights)
+        layout = metadata.pop("layout", 1)
+        if metadata.pop("parameters", None) == "float16":
+            tensors = {name: t.float() if t.dtype == torch.float16 else t for name, t in tensors.items()}
+        if not self.config.matches(metadata):
+            other = f"another configuration than {self.folder / 'config.json'}"
+            raise UnusableRun(self.weights, f"{self.weights} belongs to {other}")
+        try:
+            model = restore_model(self.config.model, tensors, layout, self.build)
+        except ValueError as error:
+            problem = f"{self.weights} is not of the model that its configuration describes ({error})"
+            raise UnusableRun(self.weights, problem) from error
+        return model.eval().to(device)
+
+    def save_checkpoint(self, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, Any]) -> None:
+        """Write checkpoint.safetensors, the configuration inside it; the one before it stays beside it."""
+        save_tensors(self.checkpoint, tensors, {"config": self.config.to_dict(), **metadata}, self.previous_checkpoint)
+
+    def load_checkpoint(
+        self, check: Callable[[Tensors, Metadata], None], report: Callable[[str], None]
+    ) -> tuple[Tensors, Metadata] | None:
+        """Return the newest good checkpoint (`check` raises ValueError where it is not), or None where there is none.
+
+        `report` is told on one line where the newest is bad, and from which step the training goes on. Raises PIEError
+        if all that are there are bad, or one belongs to another configuration.
+        """
+
+        def belongs(path: Path, tensors: Tensors, metadata: Metadata) -> None:
+            if "config" not in metadata:
+                raise ValueError("it is not a checkpoint")
+            if not self.config.matches(metadata["config"]):
+                raise PIEError(f"{path} belongs to another configuration than the run; remove it")
+            check(tensors, metadata)
+
+        found = load_newest((self.checkpoint, self.previous_checkpoint), belongs)
+        if found is None:
+            return None
+        tensors, metadata, problem = found
+        if problem:
+            report(f"{problem}; going on from the checkpoint before it, of step {metadata['step']}")
+        return tensors, metadata
+
+    def remove_litter(self) -> None:
+        """Remove the parts of training's files that killed processes have left, while this one holds the lock."""
+        for path in self.files:
+            for part in self.folder.glob(f".{path.name}.*"):
+                part.unlink(missing_ok=True)
+
+    def remove_checkpoints(self) -> None:
+        """Remove both checkpoints, where they are there."""
+        for path in (self.checkpoint, self.previous_checkpoint):
+            path.unlink(missing_ok=True)
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """What provenance.json says; empty where it is missing. Raises PIEError where it cannot be understood."""
+        path = self.folder / "provenance.json"
+        try:
+            facts = read_json(path)
+            if not isinstance(facts.get("wall_seconds", 0.0), (int, float)):
+                raise ValueError("wall_seconds is not a number")
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError) as error:
+            raise PIEError(f"{path} cannot be understood: {error}; put it back or remove it") from error
+        return facts
+
+
+def load_model(run_folder: Path | str, device: torch.device | str = "cpu") -> Autoencoder:
+    """Return the trained model of a run folder in eval mode, on the CPU unless `device` says otherwise.
+
+    Raises:
+        PIEError: if the folder holds no finished run, or a damaged one.
+    """
+    return Run.open(Path(run_folder)).load_model(device)

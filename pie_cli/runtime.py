@@ -1,0 +1,214 @@
+"""The process and its machine: where to compute, whose signals to heed, whose memory to keep."""
+
+import ctypes
+import os
+import shutil
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from types import FrameType
+
+from pie_cli.errors import Interrupted, UsageError
+
+# Where to compute
+
+
+@dataclass(frozen=True)
+class Execution:
+    """How a training computes; nothing here changes its result, up to the rounding of floats."""
+
+    accelerator: str  # as `find_accelerator` returns it
+    devices: int = 1  # processes on each node
+    num_nodes: int = 1  # number of nodes
+    compiled: bool = False  # whether the loss goes through torch.compile
+    recompute: bool = False  # whether a PIE's activations are recomputed from its outputs, see `recompute`
+
+    @property
+    def world_size(self) -> int:
+        """Number of all processes."""
+        return self.devices * self.num_nodes
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this process writes and speaks: it trains alone, or is the first of those that train together."""
+        return self.world_size == 1 or launched_rank() == 0
+
+    def __str__(self) -> str:
+        """Return "cuda", "4 × cuda" or "2 nodes × 4 × cuda", and what else was chosen."""
+        nodes = f"{self.num_nodes} nodes × " if self.num_nodes > 1 else ""
+        place = f"{nodes}{self.devices} × {self.accelerator}" if self.world_size > 1 else self.accelerator
+        return place + ", compiled" * self.compiled + ", activations recomputed" * self.recompute
+
+
+def find_accelerator(device: str) -> str:
+    """Return "cuda", "mps" or "cpu"; "auto" takes the first of them that is there.
+
+    Raises:
+        UsageError: if the device that was asked for is not there.
+    """
+    import torch
+
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if device == "auto":
+        device = next(name for name, there in available.items() if there)
+    if not available[device]:
+        raise UsageError(f"`device` {device}: no such device is usable on this machine; use `device` auto or cpu")
+    if device == "cuda":
+        compute_in_float32()
+    return device
+
+
+def compute_in_float32() -> None:
+    """Have a GPU's convolutions computed in float32, so that s, b and g are the same functions in both directions.
+
+    cuDNN's default is TF32, with ten bits of mantissa.
+    """
+    import torch
+
+    torch.backends.cudnn.allow_tf32 = False
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch, and what NumPy and scikit-learn rest on, compute with one thread.
+
+    Their number decides the last bits of a result, and with them, at times, where an iteration ends.
+    """
+    import torch
+    from threadpoolctl import threadpool_limits
+
+    threads = torch.get_num_threads()
+    with threadpool_limits(1):
+        torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(threads)
+
+
+def check_devices(accelerator: str, devices: int) -> None:
+    """Raise UsageError if this machine has fewer devices; on a CPU any number of processes can share the cores."""
+    import torch
+
+    there = {"cuda": torch.cuda.device_count(), "mps": 1}.get(accelerator, devices)
+    if devices > there:
+        raise UsageError(f"`devices` {devices}: the {accelerator} devices of this machine are {there}; use no more")
+
+
+def check_precision(accelerator: str, precision: str) -> None:
+    """Raise UsageError if the accelerator has no arithmetic of this precision."""
+    import torch
+
+    bfloat16 = precision == "bf16-mixed" and accelerator == "cuda"
+    if bfloat16 and not torch.cuda.is_bf16_supported(including_emulation=False):
+        raise UsageError(f"`precision` {precision}: this GPU does not compute in bfloat16; use `precision` 32-true")
+
+
+def slow_bfloat16(accelerator: str) -> bool:
+    """Return whether the accelerator is a CPU that only emulates bfloat16, which makes a step many times as long."""
+    import torch
+
+    return accelerator == "cpu" and not (
+        torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    )
+
+
+def can_compile(accelerator: str) -> bool:
+    """Return whether torch.compile finds what it needs: Triton for a GPU, a C++ compiler for a CPU."""
+    if accelerator == "cuda":
+        return find_spec("triton") is not None
+    compilers = (os.environ.get("CXX"), "g++", "clang++")
+    return accelerator == "cpu" and any(shutil.which(name) for name in compilers if name)
+
+
+def launched_rank() -> int:
+    """Return this process's number among those that a launcher has started (torchrun, Slurm, LSF, MPI), 0 without one.
+
+    It says something only where these processes train together: `Execution.is_main`.
+    """
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        return int(os.environ["RANK"])
+    names = ("SLURM_PROCID", "JSM_NAMESPACE_RANK", "OMPI_COMM_WORLD_RANK", "PMI_RANK")
+    return next((int(os.environ[name]) for name in names if os.environ.get(name, "").isdecimal()), 0)
+
+
+# Memory
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # from glibc's malloc.h
+_KEPT_BYTES = 1 << 30
+
+
+def keep_freed_memory() -> None:
+    """Have the allocator keep what tensors free, for those of the next step.
+
+    By default glibc returns large blocks to the system at once, and each training step pays for having tens of
+    thousands of pages cleared and mapped again: a tenth of a PIE's step on a CPU. Nothing changes elsewhere.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError):  # another C library than glibc
+        return
+    mallopt(_M_MMAP_THRESHOLD, _KEPT_BYTES)
+    mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
+
+
+# Signals: at once where nothing can be lost, after the current step where a checkpoint is to be saved
+
+ECHO_SECONDS = 1.0
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+def raise_on_signals() -> None:
+    """From now on, Ctrl-C and SIGTERM raise `Interrupted` wherever the program is."""
+
+    def handle(signum: int, frame: FrameType | None) -> None:
+        raise Interrupted(signum, "stopped; files written so far are whole")
+
+    for signum in _SIGNALS:
+        signal.signal(signum, handle)
+
+
+def ignore_signals() -> None:
+    """From now on, ignore both until a training notes them: of several processes, the others end with the first."""
+    for signum in _SIGNALS:
+        signal.signal(signum, signal.SIG_IGN)
+
+
+@contextmanager
+def deferred_signals() -> Iterator[Callable[[], int | None]]:
+    """Within the block a first signal is only noted, and the yielded function returns its number; a second one acts.
+
+    A second one within `ECHO_SECONDS` does not count: Ctrl-C in a terminal, or a cluster's stop, reaches a whole family
+    of processes at once, and then a parent tells its children again.
+    """
+    noted: list[tuple[int, float]] = []
+    if threading.current_thread() is not threading.main_thread():  # only the main thread may set handlers
+        yield lambda: None
+        return
+
+    def handle(signum: int, frame: FrameType | None) -> None:
+        if not noted:
+            noted.append((signum, time.monotonic()))
+        elif time.monotonic() - noted[0][1] > ECHO_SECONDS:
+            restore()
+            signal.raise_signal(signum)
+
+    previous = {signum: signal.getsignal(signum) for signum in _SIGNALS}
+
+    def restore() -> None:
+        for signum, handler in previous.items():
+            signal.signal(signum, handler)
+
+    for signum in _SIGNALS:
+        signal.signal(signum, handle)
+    try:
+        yield lambda: noted[0][0] if noted else None
+    finally:
+        restore()

@@ -1,0 +1,220 @@
+"""One training in several processes: who may take part, how they start, where they agree, and that they end together.
+
+Every process (a rank) runs the same command on one device. torchrun starts and watches them on one machine
+(`start_ranks`, which `devices` calls for) or, by hand, on several; Slurm and others start them too. Fabric sees that in
+the environment.
+"""
+
+import logging
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from lightning_fabric.plugins import MixedPrecision
+from lightning_fabric.plugins.environments import (
+    LSFEnvironment,
+    MPIEnvironment,
+    SLURMEnvironment,
+    TorchElasticEnvironment,
+)
+from torch import Tensor
+
+from pie_cli.config.run import RunConfig, TrainingConfig
+from pie_cli.errors import Interrupted, PIEError, UsageError
+from pie_cli.models.config import PIEConfig
+from pie_cli.runtime import Execution, can_compile, check_devices, check_precision, slow_bfloat16
+
+LOST = "a training process died (out of memory?), so all have stopped; go on with the same command and `resume`"
+SHUTDOWN_SECONDS = 60  # for the ranks to save a checkpoint once they are asked to stop
+WATCHED = "PIE_WATCHED"  # environment variable: `start_ranks` watches this rank and says what happened to it
+
+
+def plan_execution(
+    config: RunConfig,
+    accelerator: str,
+    devices: int | None = None,
+    num_nodes: int | None = None,
+    compile: bool = False,
+    recompute: bool = False,
+    report: Callable[[str], None] = print,
+) -> Execution:
+    """Return where a run trains, checked against machine and run.
+
+    Arguments:
+        config: the run's.
+        accelerator: as `runtime.find_accelerator` returns it.
+        devices: processes on each node; None stands for what torchrun or Slurm has started, or 1.
+        num_nodes: number of nodes; None likewise.
+        compile: use torch.compile, where there is a compiler.
+        recompute: recompute activations.
+        report: is given a line where there is no compiler, and where the precision makes training slow.
+
+    Raises:
+        UsageError: if the machine, the surroundings or the run do not allow it.
+    """
+    started = _started_processes()
+    if started is not None:
+        for name, wanted, there in zip(("devices", "num_nodes"), (devices, num_nodes), started, strict=True):
+            if wanted not in (None, there):
+                raise UsageError(f"`{name}` {wanted}, but torchrun or Slurm started this with {there}; leave it out")
+        devices, num_nodes = started
+    devices, num_nodes = devices or 1, num_nodes or 1
+    known = {"MASTER_ADDR", "MASTER_PORT", "NODE_RANK"} <= os.environ.keys()
+    if num_nodes > 1 and not (started or known or LSFEnvironment.detect() or MPIEnvironment.detect()):
+        raise UsageError(
+            f"`num_nodes` {num_nodes}: nothing says where the other nodes are; start the command with torchrun or "
+            "srun, or set MASTER_ADDR, MASTER_PORT and NODE_RANK on every node"
+        )
+    if recompute and (compile or not isinstance(config.model, PIEConfig)):
+        raise UsageError("`recompute` inverts a PIE's bijections: it does not go with VAE, WAE or `compile`")
+    if compile and not can_compile(accelerator):
+        compile = False
+        report(f"`compile`: torch.compile finds no compiler for {accelerator} here; training without it")
+    check_devices(accelerator, devices)
+    precision = config.training.precision
+    check_precision(accelerator, precision)
+    if precision == "bf16-mixed" and slow_bfloat16(accelerator):
+        report("`precision` bf16-mixed: this CPU only emulates bfloat16; 32-true would take a fraction of the time")
+    execution = Execution(accelerator, devices, num_nodes, compile, recompute)
+    _check_batch(config, execution.world_size)
+    return execution
+
+
+def _check_batch(config: RunConfig, world_size: int) -> None:
+    """Raise UsageError where so many processes cannot share the run's batches."""
+    if world_size > 1 and not isinstance(config.model, PIEConfig):
+        # BatchNorm and the MMD look at a whole batch, and the VAE draws its noise inside the model.
+        raise UsageError(
+            f"{world_size} processes: VAE and WAE train on one device only, since a part of a batch has other batch "
+            "statistics than the whole"
+        )
+    if config.training.batch_size % world_size:
+        raise UsageError(
+            f"`batch_size` {config.training.batch_size} is the whole batch of all {world_size} processes and must "
+            f"divide by {world_size}"
+        )
+
+
+def _started_processes() -> tuple[int, int] | None:
+    """Return (processes on each node, nodes) as torchrun or Slurm has started them; None without either."""
+    if TorchElasticEnvironment.detect():
+        local = int(os.environ["LOCAL_WORLD_SIZE"])
+        return local, int(os.environ["WORLD_SIZE"]) // local
+    if SLURMEnvironment.detect():
+        tasks, nodes = int(os.environ["SLURM_NTASKS"]), int(os.environ.get("SLURM_NNODES", "1"))
+        if tasks > 1 and not {"SLURM_STEP_ID", "SLURM_NTASKS_PER_NODE"} <= os.environ.keys():
+            raise UsageError(f"this Slurm job has {tasks} tasks; start the command with srun --ntasks-per-node …")
+        return tasks // nodes, nodes
+    return None
+
+
+def lacks_ranks(execution: Execution) -> bool:
+    """Return whether the processes of a training are still to be started, by `start_ranks`."""
+    started = _started_processes() or LSFEnvironment.detect() or MPIEnvironment.detect()
+    return execution.world_size > 1 and not started
+
+
+def start_ranks(execution: Execution) -> None:
+    """Run this program's command line again in every rank of this machine, under torchrun, until all have ended.
+
+    What a rank has to say it says itself; this process takes over its exit code.
+
+    Raises:
+        PIEError: if a rank was killed.
+        SystemExit: if one failed or was asked to stop, with its exit code.
+    """
+    from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs
+    from torch.distributed.elastic.multiprocessing.api import SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
+    os.environ[WATCHED] = "1"
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # a rank prints no stack when another one has ended
+    node = {"rank": int(os.environ["NODE_RANK"])} if execution.num_nodes > 1 else {}
+    place = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}" if node else "localhost:0"
+    script = sys.argv[0].endswith(".py") and not sys.argv[0].endswith("__main__.py")
+    program = [sys.argv[0]] if script else ["-m", "pie_cli"]
+    with tempfile.TemporaryDirectory(prefix="pie-") as folder:
+        config = LaunchConfig(
+            min_nodes=execution.num_nodes,
+            max_nodes=execution.num_nodes,
+            nproc_per_node=execution.devices,
+            logs_specs=DefaultLogsSpecs(log_dir=folder),
+            run_id="pie",
+            rdzv_backend="static" if node else "c10d",
+            rdzv_endpoint=place,
+            rdzv_configs=node,
+            max_restarts=0,
+            shutdown_timeout=SHUTDOWN_SECONDS,
+        )
+        try:
+            elastic_launch(config, sys.executable)("-u", *program, *sys.argv[1:])
+        except ChildFailedError as error:
+            codes = [failure.exitcode for failure in error.failures.values()]
+            if any(code < 0 for code in codes):
+                raise PIEError(LOST) from error
+            sys.exit(max(codes))
+        except SignalException as error:
+            sys.exit(128 + error.sigval)
+
+
+def start_processes(config: TrainingConfig, execution: Execution) -> Fabric:
+    """Return Fabric in this process, joined to those that take part."""
+    mixed = _MixedPrecision(config.precision, execution.accelerator) if config.precision == "bf16-mixed" else None
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # each rank would report that it is there
+    fabric = Fabric(
+        accelerator=execution.accelerator, devices=execution.devices, num_nodes=execution.num_nodes, plugins=mixed
+    )
+    fabric.launch()
+    return fabric
+
+
+class _MixedPrecision(MixedPrecision):
+    """Fabric's, but images come to the model in float32: in bfloat16 they would lose their grey levels and noise."""
+
+    def convert_input(self, data: Any) -> Any:
+        return data
+
+
+def mean_over_ranks(fabric: Fabric, value: Tensor) -> Tensor:
+    """Return the mean of all ranks' values, the same on each."""
+    mean = fabric.all_reduce(value)
+    assert isinstance(mean, Tensor)
+    return mean
+
+
+def agreed_signal(fabric: Fabric, signum: int | None) -> int:
+    """Return the signal that any rank has received, 0 for none: all ranks then stop after the same step."""
+    if fabric.world_size == 1:
+        return signum or 0
+    agreed = fabric.all_reduce(torch.tensor(signum or 0, device=fabric.device), reduce_op="max")
+    assert isinstance(agreed, Tensor)
+    return int(agreed)
+
+
+@contextmanager
+def ending_together(execution: Execution) -> Iterator[None]:
+    """Within the block all ranks do the same, so that they fail alike: rank 0 tells it and has the exit code.
+
+    Raises:
+        PIEError, Interrupted: on rank 0; the first also where another process died.
+        SystemExit: on the others, silently.
+    """
+    try:
+        yield
+    except (PIEError, Interrupted):
+        if execution.is_main:
+            raise
+        sys.exit(0)  # none has died, which is all that rank 0 wants to know while it may still be saving
+    except RuntimeError as error:
+        if not (isinstance(error, torch.distributed.DistError) or "gloo" in str(error)):
+            raise
+        if execution.is_main and WATCHED not in os.environ:
+            raise PIEError(LOST) from error
+        sys.exit(1)

@@ -1,0 +1,121 @@
+"""From a configuration to a trained run: what may be trained, its lock, and what comes after its weights."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from contextlib import nullcontext
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from pie_cli.config.run import RunConfig
+from pie_cli.data.base import Dataset
+from pie_cli.errors import UsageError
+from pie_cli.plots import figures
+from pie_cli.runs.find import run_of
+from pie_cli.runs.folder import Run
+from pie_cli.runtime import Execution
+from pie_cli.training.batches import batches_per_epoch
+from pie_cli.training.display import Display
+from pie_cli.training.distributed import ending_together
+from pie_cli.training.loop import Parts, train
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
+
+
+def open_for_training(config: RunConfig, results_dir: Path, resume: bool, overwrite: bool, is_main: bool = True) -> Run:
+    """Return the run to train; nothing is written yet, and what is there is never overwritten unasked.
+
+    Raises:
+        UsageError: if the run exists and neither `resume` nor `overwrite` is given, or it has another configuration;
+            if both are given.
+        PIEError: if it is finished and its weights are damaged.
+        Held: if another process trains it.
+    """
+    if resume and overwrite:
+        raise UsageError("`resume` goes on with a run and `overwrite` trains it anew; give one of them")
+    run = run_of(config, results_dir)
+    if run.exists and not run.finished and is_main:
+        with run.lock():  # before anybody is told to resume or to overwrite what is being trained
+            pass
+    if run.exists and not overwrite:
+        if not resume:
+            raise UsageError(
+                f"{run.folder} exists; add `resume` to go on with it, `overwrite` to train it anew, or choose "
+                "another `results_dir`"
+            )
+        check_configuration(run)
+        if run.finished:
+            run.load_model()  # "complete" is said of good weights only
+    return run
+
+
+def check_configuration(run: Run) -> None:
+    """Raise UsageError if the folder holds a run of another configuration; none at all is fine."""
+    if run.exists and (differences := Run.open(run.folder).config.differences(run.config)):
+        raise UsageError(
+            f"{run.folder} was trained otherwise ({'; '.join(differences)}); give the same settings, choose another "
+            "`results_dir`, or train it again with `overwrite`"
+        )
+
+
+def describe(run: Run, execution: Execution) -> str:
+    """Return what a training would do and write."""
+    files = "".join(f"\n  {path}" for path in run.files)
+    return f"{json.dumps(run.config.to_dict(), indent=2)}\ndevice: {execution}\nwould write:{files}"
+
+
+def train_run(
+    run: Run,
+    dataset: Dataset,
+    execution: Execution,
+    display: Display,
+    overwrite: bool = False,
+    parts: Parts | None = None,
+) -> None:
+    """Train the run (see `loop.train`) and draw its learning curve; a finished run is left as it is.
+
+    Of several processes of one training, the first alone holds the run's lock.
+
+    Raises:
+        Held: if another process trains it.
+    """
+    batches_per_epoch(dataset, run.config.training)  # what cannot be trained leaves no folder behind
+    with run.lock() if execution.is_main else nullcontext():
+        if not overwrite:
+            check_configuration(run)  # of whatever another process has made of it by now
+        if overwrite or not run.finished:
+            if execution.is_main:
+                run.remove_litter()
+            with ending_together(execution):
+                train(run, dataset, execution, display, overwrite, parts)
+        if execution.is_main:
+            complete(run)
+
+
+def complete(run: Run) -> None:
+    """Do what comes after the weights of a finished run, where a process was killed before it: tidy up, draw."""
+    run.remove_checkpoints()
+    run.remove_litter()
+    stem, metrics = run.folder / "learning_curve", run.folder / "metrics.csv"
+    if metrics.exists() and not all(stem.with_suffix(suffix).exists() for suffix in (".pdf", ".png")):
+        figures.save(figures.learning_curve(pd.read_csv(metrics), run.label), stem)
+
+
+def tensorboard_log(run: Run) -> Callable[[], SummaryWriter]:
+    """Return what opens TensorBoard's files in the run folder.
+
+    Raises:
+        UsageError: where the extra is missing.
+    """
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise UsageError(
+            "`tensorboard` needs the extra: pip install 'pseudo-invertible-encoder[tensorboard]'"
+        ) from error
+    return partial(SummaryWriter, run.folder / "tensorboard")

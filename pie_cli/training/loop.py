@@ -1,0 +1,218 @@
+"""One training loop for every model, on Lightning Fabric, put together from parts."""
+
+import os
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from types import MethodType
+from typing import Any
+
+import pandas as pd
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+from torch.nn.utils import clip_grads_with_norm_, get_total_norm
+from torch.optim.swa_utils import AveragedModel
+
+from pie_cli.data.base import Dataset
+from pie_cli.errors import Interrupted, PIEError
+from pie_cli.io.files import write_json, write_text
+from pie_cli.io.provenance import provenance
+from pie_cli.models.base import Autoencoder
+from pie_cli.models.pie import PIE
+from pie_cli.runs.folder import Run
+from pie_cli.runtime import Execution, deferred_signals
+from pie_cli.training.batches import annealing, batches_per_epoch, epoch_order, loss_weights, training_batch
+from pie_cli.training.display import Display
+from pie_cli.training.distributed import agreed_signal, mean_over_ranks, start_processes
+from pie_cli.training.state import Schedule, TrainingState, one_cycle
+from pie_cli.training.validate import validate
+
+CHECKPOINT_STEPS = 200  # steps between checkpoints; one is also written at each epoch's end and on a signal
+START_IMAGES = 10_000  # images that the start from the data looks at
+CHECK_SAMPLES = 1_000  # samples from the prior that each epoch looks at
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a training is put together from; an experiment passes its own. The model is the run's (`Run.build`).
+
+    Arguments:
+        treat: makes of uint8 images what the model sees, given the settings, a generator and a factor on the noise.
+        weigh: gives the loss its arguments, given the run's configuration, the share of steps done and the device.
+        schedule: makes the learning rate's schedule.
+        average: makes the running average of the weights that is validated and kept; None keeps the last ones. It
+            starts again where a training is resumed.
+    """
+
+    treat: Callable[..., Tensor] = training_batch
+    weigh: Callable[..., dict[str, Tensor]] = loss_weights
+    schedule: Schedule = one_cycle
+    average: Callable[[nn.Module], AveragedModel] | None = None
+
+
+def train(
+    run: Run,
+    dataset: Dataset,
+    execution: Execution,
+    display: Display,
+    overwrite: bool = False,
+    parts: Parts | None = None,
+) -> Autoencoder:
+    """Train the run's model, from its checkpoint where there is one, and write all of the run's files.
+
+    Of several processes each takes its part of every batch, and the first alone reads and writes the folder.
+
+    Arguments:
+        run: what to train, and the folder to write; made if it is missing.
+        dataset: trained on its training images; its validation images make each epoch's row of metrics.
+        execution: where and how it computes.
+        display: where progress is shown.
+        overwrite: whether to start again where the folder holds a run.
+        parts: what the training is put together from.
+
+    Raises:
+        UsageError: if a batch has more images than there are.
+        PIEError: if the loss or a gradient is not finite, or a file cannot be read or written; the last good
+            checkpoint stays.
+        Interrupted: on Ctrl-C or SIGTERM, after the current step, with a checkpoint written.
+    """
+    training = _Training(run, dataset, execution, parts or Parts(), display, overwrite)
+    state, steps_per_epoch, first = training.state, training.steps_per_epoch, training.fabric.is_global_zero
+    with deferred_signals() as signal_number, display:
+        display.start(state.steps, steps_per_epoch, run.config.training.batch_size, state.step)
+        while state.step < state.steps:
+            loss = training.step()
+            display.step(state.step, loss)
+            epoch, position = divmod(state.step, steps_per_epoch)
+            if position == 0 and first:
+                state.end_epoch(epoch, steps_per_epoch, training.health())
+                write_text(run.folder / "metrics.csv", pd.DataFrame(state.history).to_csv(index=False))
+                display.epoch(state.history[-1])
+            signum = agreed_signal(training.fabric, signal_number())
+            if state.step < state.steps and (signum or position == 0 or state.step % CHECKPOINT_STEPS == 0):
+                if first:
+                    state.save(run)
+                if signum:
+                    where = f"stopped after step {state.step} of {state.steps}"
+                    raise Interrupted(signum, f"{where}; go on with the same command and `resume`")
+    if first:
+        training.finish()
+    return training.shown.eval()
+
+
+class _Training:
+    """The parts of a training, joined: one step, the check after an epoch, the files at the end."""
+
+    def __init__(
+        self, run: Run, dataset: Dataset, execution: Execution, parts: Parts, display: Display, overwrite: bool
+    ) -> None:
+        self.run, self.dataset, self.execution, self.parts = run, dataset, execution, parts
+        self.config = run.config.resolved
+        self.steps_per_epoch = batches_per_epoch(dataset, self.config)
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # CUDA's condition for deterministic products
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        self.fabric = start_processes(self.config, execution)
+        if self.fabric.is_global_zero and overwrite:
+            run.clear()
+        if self.fabric.is_global_zero and not run.exists:
+            run.create()
+        self.images = dataset.train.images.to(self.fabric.device)
+        self.order = torch.empty(0)
+        self.state = self._begin(display)
+        if execution.recompute and isinstance(self.state.model, PIE):
+            self.state.model.recompute_activations()
+        self.module, self.optimizer = self.fabric.setup(self.state.model, self.state.optimizer)
+        if execution.compiled:
+            compiled = torch.compile(type(self.state.model).loss)
+            self.state.model.loss = MethodType(compiled, self.state.model)  # type: ignore[method-assign]
+        self.module.mark_forward_method("loss")
+        self.average = parts.average(self.state.model) if parts.average else None
+
+    def _begin(self, display: Display) -> TrainingState:
+        """Return the state to start from: the checkpoint's, or a fresh one."""
+        run, config, fabric = self.run, self.config, self.fabric
+        torch.manual_seed(config.seed)
+        steps = config.epochs * self.steps_per_epoch
+        state = TrainingState(run.build(run.config.model), config, steps, fabric.device, self.parts.schedule)
+        checkpoint = run.load_checkpoint(state.check, display.note) if fabric.is_global_zero else None
+        if checkpoint := fabric.broadcast(checkpoint):
+            state.restore(*checkpoint)
+        elif config.init == "pca":
+            state.model.start_from_data(self.parts.treat(self.images[:START_IMAGES], config, state.noise))
+        return state
+
+    @property
+    def shown(self) -> Autoencoder:
+        """The model that is validated and kept."""
+        model = self.state.model if self.average is None else self.average.module
+        assert isinstance(model, Autoencoder)
+        return model
+
+    def step(self) -> Tensor:
+        """Make one step and return its loss, the mean over all processes. Raises PIEError if it is not finite."""
+        state, fabric, config = self.state, self.fabric, self.config
+        progress = state.step / state.steps
+        # Every rank draws the noise of the whole batch and then takes its part, as large as all others: so the batch,
+        # and the mean over ranks of the gradients of their means, do not depend on the number of ranks.
+        factor = annealing(self.run.config, progress)
+        whole = self.parts.treat(self.images[self._indices()], config, state.noise, factor)
+        with fabric.autocast():
+            batch = whole.chunk(fabric.world_size)[fabric.global_rank]
+            loss = self.module.loss(batch, **self.parts.weigh(self.run.config, progress, fabric.device))
+        fabric.backward(loss)
+        loss = mean_over_ranks(fabric, loss.detach())
+        norm = clip_gradients(state.model, config.grad_clip)
+        if not (loss.isfinite() and norm.isfinite()):
+            raise _diverged(self.run, state.step)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        if self.average is not None:
+            self.average.update_parameters(state.model)
+        state.advance(loss)
+        return loss
+
+    def _indices(self) -> Tensor:
+        """Return which images the next step sees."""
+        epoch, position = divmod(self.state.step, self.steps_per_epoch)
+        if position == 0 or not len(self.order):
+            self.order = epoch_order(len(self.images), self.config.seed, epoch)
+        size = self.config.batch_size
+        return self.order[position * size : (position + 1) * size].to(self.fabric.device)
+
+    def health(self) -> dict[str, float]:
+        """Return what `validate` finds."""
+        # Batches of other sizes would be compiled again.
+        with torch.compiler.set_stance("force_eager") if self.execution.compiled else nullcontext():
+            return validate(self.shown, self.dataset.validation, self.config, CHECK_SAMPLES, self.parts.treat)
+
+    def finish(self) -> None:
+        """Write the run's last files; the weights, which say that it is finished, last of all."""
+        facts: dict[str, Any] = {"run": self.run.name, "seed": self.config.seed, "data": self.dataset.name}
+        facts |= {"wall_seconds": round(self.state.seconds, 1), "world_size": self.fabric.world_size}
+        facts |= {"parameters": sum(p.numel() for p in self.state.model.parameters())}
+        facts |= provenance(_device_name(self.fabric), torch.get_num_threads())
+        write_json(self.run.folder / "provenance.json", facts)
+        self.run.save_weights(self.shown)
+        self.run.remove_checkpoints()
+
+
+def clip_gradients(model: nn.Module, max_norm: float) -> Tensor:
+    """Bound the norm of all gradients, and return what it was; gradients that are short enough are not touched."""
+    parameters = [p for p in model.parameters() if p.grad is not None]
+    norm = get_total_norm([p.grad for p in parameters if p.grad is not None])
+    if norm > max_norm:
+        clip_grads_with_norm_(parameters, max_norm, norm)
+    return norm
+
+
+def _device_name(fabric: Fabric) -> str:
+    return torch.cuda.get_device_name(fabric.device) if fabric.device.type == "cuda" else fabric.device.type
+
+
+def _diverged(run: Run, step: int) -> PIEError:
+    kept = f"the last good checkpoint stays in {run.folder}" if run.checkpoint.exists() else "no checkpoint was due yet"
+    return PIEError(
+        f"training diverged: the loss or a gradient is not finite at step {step}; {kept}; try a smaller `lr`, "
+        "`scale` contractive or a larger `noise`"
+    )

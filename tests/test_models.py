@@ -1,0 +1,237 @@
+"""Models as things: what the shipped one decodes, what older files hold, and where a model can be sent."""
+
+from __future__ import annotations
+
+import copy
+import multiprocessing
+import pickle
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from pie_cli import PIE, VAE, WAE, PIEConfig, VAEConfig, WAEConfig, load_model
+from pie_cli.models.base import Autoencoder
+from pie_cli.models.config import Scale
+from pie_cli.models.couplings import AdditiveCoupling
+from pie_cli.models.registry import restore_model
+from pie_cli.models.rotations import Householder
+from pie_cli.runs.find import SHOWCASE
+from tests.conftest import randomise, small_pie
+
+
+def test_the_shipped_run_decodes_to_what_it_decoded_to() -> None:
+    """What version 0.1 computed with these weights, in its layout, is in tests/data/showcase.npz."""
+    model = load_model(SHOWCASE)
+    assert isinstance(model, PIE)
+    with np.load(Path(__file__).parent / "data" / "showcase.npz") as kept:
+        expected = {name: torch.from_numpy(kept[name]) for name in kept.files}
+    generator = torch.Generator().manual_seed(0)
+    z, x = torch.randn(4, 10, generator=generator), torch.rand(2, 1, 28, 28, generator=generator)
+    torch.testing.assert_close(z, expected["z"])
+    torch.testing.assert_close(model.decode(z), expected["decoded"], atol=1e-5, rtol=0)
+    torch.testing.assert_close(model.encode(x), expected["code"], atol=1e-5, rtol=0)
+    torch.testing.assert_close(model.log_prob(x), expected["log_prob"], atol=0.1, rtol=1e-5)
+
+
+def test_weights_of_the_former_layout_are_read() -> None:
+    """There additive couplings' networks had outputs for a scale too, and every rotation a constant."""
+    model = small_pie()
+    model.blocks[0].bijections[1].start_from(torch.linalg.qr(torch.randn(4, 4))[0])  # type: ignore[operator]
+    former = dict(model.state_dict())
+    for name, module in model.named_modules():
+        if isinstance(module, AdditiveCoupling):
+            for net in ("net1", "net2"):
+                last = max(int(key) for key in dict(getattr(module, net).named_children()))
+                for part in ("weight", "bias"):
+                    key = f"{name}.{net}.{last}.{part}"
+                    former[key] = torch.cat([torch.randn_like(former[key]), former[key]])
+        elif isinstance(module, Householder):
+            former[f"{name}.start"] = former.pop(f"{name}.q", torch.eye(module.vectors.shape[1]))
+    assert former.keys() != model.state_dict().keys()
+    x = torch.rand(3, 1, 8, 8)
+    restored = restore_model(model.config, former, layout=1)
+    assert restored.state_dict().keys() == model.state_dict().keys()
+    torch.testing.assert_close(restored.encode(x), model.encode(x))
+    with pytest.raises(ValueError, match="not one of the model"):
+        restore_model(model.config, former)
+
+
+def test_every_output_of_every_network_has_an_effect() -> None:
+    """Each moves the loss: none is made for nothing."""
+    scales: tuple[Scale, ...] = ("contractive", "affine", "additive")
+    for scale in scales:
+        model = small_pie(scale=scale).double()
+        networks = [module for module in model.modules() if isinstance(module, nn.Sequential)]
+        biases = [list(network.parameters())[-1] for network in networks]
+        gradients = torch.autograd.grad(model.loss(torch.rand(20, 1, 8, 8, dtype=torch.float64)), biases)
+        assert len(gradients) == 2 * 3 * 5 + 4  # of s and b, and of g
+        assert all((gradient != 0).all() for gradient in gradients)
+
+
+def test_encoding_computes_neither_g_nor_log_determinants(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = small_pie()
+    calls = list[str]()
+    for name, block in enumerate(model.blocks):
+        if block.split.g is not None:
+            block.split.g.register_forward_hook(lambda *_, name=name: calls.append(f"g{name}"))
+    monkeypatch.setattr(Tensor, "log", lambda *_: calls.append("log"))
+    x = torch.rand(3, 1, 8, 8)
+    code = model.encode(x)
+    assert calls == []
+    monkeypatch.undo()
+    torch.testing.assert_close(code, model(x)[0])
+
+
+class Exact(nn.Module):
+    """The exact inverse as a module, since torch.export takes one."""
+
+    def __init__(self, model: PIE) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, z: Tensor, residuals: list[Tensor]) -> Tensor:
+        return self.model.decode(z, residuals)
+
+
+class Calling(nn.Module):
+    """A method of a model as a module."""
+
+    def __init__(self, model: Autoencoder, method: str) -> None:
+        super().__init__()
+        self.model, self.method = model, method
+
+    def forward(self, x: Tensor) -> Tensor:
+        result: Tensor = getattr(self.model, self.method)(x)
+        return result
+
+
+def test_encode_and_decode_are_exported_with_any_batch() -> None:
+    model = small_pie().eval()
+    batch = torch.export.Dim("batch", min=2)
+    for method, example in (("encode", torch.rand(3, 1, 8, 8)), ("decode", torch.randn(3, 3))):
+        exported = torch.export.export(Calling(model, method), (example,), dynamic_shapes=({0: batch},)).module()
+        x = torch.rand(7, *example.shape[1:])
+        torch.testing.assert_close(exported(x), getattr(model, method)(x))
+    x = torch.rand(3, 1, 8, 8)
+    z, residuals, _ = model(x)
+    shapes = ({0: batch}, [{0: batch} for _ in residuals])
+    exact = torch.export.export(Exact(model), (z, residuals), dynamic_shapes=shapes).module()
+    x = torch.rand(5, 1, 8, 8)
+    z, residuals, _ = model(x)
+    torch.testing.assert_close(exact(z, residuals), x, atol=1e-4, rtol=0)
+
+
+MODELS: dict[str, Callable[[], Autoencoder]] = {
+    "pie": lambda: randomise(PIE(PIEConfig(image_shape=(1, 8, 8), latent_dim=3, dense_width=8)), 0.1),
+    "affine": lambda: PIE(PIEConfig(image_shape=(1, 8, 8), latent_dim=3, dense_width=8, scale="affine")),
+    "vae": lambda: VAE(VAEConfig(image_shape=(1, 8, 8), latent_dim=3)).eval(),
+    "wae": lambda: WAE(WAEConfig(image_shape=(1, 8, 8), latent_dim=3)).eval(),
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_model_is_pickled_copied_and_sent_to_another_process(name: str) -> None:
+    model, x = MODELS[name](), torch.rand(5, 1, 8, 8)
+    if isinstance(model, PIE):
+        model.start_from_data(torch.rand(100, 1, 8, 8))
+    expected = model.encode(x)
+    for again in (pickle.loads(pickle.dumps(model)), copy.deepcopy(model)):
+        assert torch.equal(again.encode(x), expected)
+    if name in ("pie", "vae"):
+        with multiprocessing.get_context("spawn").Pool(1) as pool:
+            (sent,) = pool.map(encoded, [(model, x.numpy())])
+        assert np.array_equal(sent, expected.detach().numpy())
+
+
+def encoded(job: tuple[Autoencoder, np.ndarray]) -> np.ndarray:
+    """Encode in another process; arrays travel without a file descriptor each."""
+    torch.set_num_threads(1)
+    model, images = job
+    return model.encode(torch.from_numpy(images)).detach().numpy()
+
+
+# Activations that are computed again: every way into autograd gives what the plain model gives
+
+
+def twins(**changes: object) -> tuple[PIE, PIE]:
+    """Return two PIEs of the same weights, the second of which recomputes its activations."""
+    plain = small_pie(**changes).double()
+    again = copy.deepcopy(plain)
+    again.recompute_activations()
+    return plain, again
+
+
+def second_order(model: PIE, x: Tensor) -> list[Tensor]:
+    nll = -model.log_prob(x).mean()
+    (gradient,) = torch.autograd.grad(nll, x, create_graph=True)
+    return list(torch.autograd.grad(nll + gradient.square().sum(), list(model.parameters())))
+
+
+def of_the_input(model: PIE, x: Tensor) -> list[Tensor]:
+    return list(torch.autograd.grad(model.log_prob(x).sum(), [x]))
+
+
+def frozen(model: PIE, x: Tensor) -> list[Tensor]:
+    for parameter in model.blocks[1].parameters():
+        parameter.requires_grad_(False)
+    model.loss(x).backward()
+    return [torch.zeros(1) if p.grad is None else p.grad for p in model.parameters()]
+
+
+def other_parameters(model: PIE, x: Tensor) -> list[Tensor]:
+    others = {name: (1.1 * p.detach()).requires_grad_() for name, p in model.named_parameters()}
+    z, residuals, log_det = functional_call(model, others, (x,))
+    torch.cat([z, *residuals, log_det[:, None]], dim=1).square().sum().backward()
+    return [torch.zeros(1) if p.grad is None else p.grad for p in others.values()]
+
+
+def hooked(model: PIE, x: Tensor) -> list[Tensor]:
+    seen = list[Tensor]()
+    for parameter in model.parameters():
+        parameter.register_hook(seen.append)
+    model.loss(x).backward()
+    return sorted(seen, key=lambda gradient: (gradient.shape, gradient.abs().sum().item()))
+
+
+def partly_without_gradient(model: PIE, x: Tensor) -> list[Tensor]:
+    with torch.no_grad():
+        z, residuals, _ = model(x)
+    model.decode(z, residuals).square().sum().backward()
+    return [torch.zeros(1) if p.grad is None else p.grad for p in model.parameters()]
+
+
+@pytest.mark.parametrize(
+    "ways", [second_order, of_the_input, frozen, other_parameters, hooked, partly_without_gradient]
+)
+@pytest.mark.parametrize("scale", ["contractive", "affine"])
+def test_recomputed_gradients_are_those_of_the_plain_model(
+    ways: Callable[[PIE, Tensor], list[Tensor]], scale: str
+) -> None:
+    x = torch.rand(6, 1, 8, 8, dtype=torch.float64)
+    plain, again = (ways(model, x.clone().requires_grad_()) for model in twins(scale=scale))
+    assert len(plain) == len(again) > 0
+    for one, other in zip(plain, again, strict=True):
+        torch.testing.assert_close(other, one, rtol=1e-9, atol=1e-9)
+
+
+def test_parameters_that_change_before_the_backward_pass_are_an_error() -> None:
+    for model in twins():
+        loss = model.loss(torch.rand(6, 1, 8, 8, dtype=torch.float64))
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.add_(0.1)
+        with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+            loss.backward()
+
+
+def test_a_configuration_is_the_models_own() -> None:
+    """g = 0 and odd sizes decode from z alone too."""
+    model = small_pie(predict_residual=False)
+    assert model.decode(torch.randn(2, 3)).shape == (2, 1, 8, 8)
+    assert replace(model.config, predict_residual=True) == small_pie().config
