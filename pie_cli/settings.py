@@ -69,16 +69,15 @@ class Settings:
         cls.__doc__ = "\n".join([(cls.__doc__ or "").rstrip(), "", "    Arguments:", *lines])
 
     def __post_init__(self) -> None:
-        for one in fields(self):
-            checked = check(type(self), one.name, getattr(self, one.name))
-            object.__setattr__(self, one.name, checked)  # it is frozen
+        for name, hint in hints_of(type(self)).items():
+            object.__setattr__(self, name, check(name, hint, getattr(self, name)))  # it is frozen
         self.check_together()
 
     def check_together(self) -> None:
         """Raise ValueError, naming a field, where values that are good alone do not go together."""
 
 
-def check(kind: type[Settings], name: str, value: Any) -> Any:
+def check(name: str, hint: Any, value: Any) -> Any:
     """Return the value for a field, a list as a tuple, a whole number as the float that it stands for.
 
     Raises:
@@ -86,7 +85,6 @@ def check(kind: type[Settings], name: str, value: Any) -> Any:
     """
     from pydantic import ValidationError  # costs a tenth of a second: `pie --help` makes no configuration
 
-    hint = hints_of(kind)[name]
     try:
         return _checker(hint).validate_python(tuple(value) if isinstance(value, list) else value)
     except ValidationError as error:
@@ -117,8 +115,7 @@ def _checker(hint: Any) -> Any:
     return TypeAdapter(hint, config=ConfigDict(strict=True))
 
 
-@cache
-def hints_of(kind: Any) -> dict[str, Any]:
+def hints_of(kind: type[Settings]) -> dict[str, Any]:
     """Return the fields' types by name, with their bounds."""
     return get_type_hints(kind, include_extras=True)
 

@@ -100,14 +100,18 @@ def train(
     from pie_cli.training.display import TrainingDisplay
     from pie_cli.training.distributed import lacks_ranks, plan_execution, start_ranks
 
+    run, parts = run_of(config, place.results_dir), None
+    if context.obj:
+        run, parts = context.obj(run)
+        config = run.config
     execution = plan_execution(config, find_accelerator(place.device), **asdict(processes), report=say)
     if not execution.is_main:
         out.quiet = True
         ignore_signals()
     if dry_run:
-        out.print(launch.describe(run_of(config, place.results_dir), execution))
+        out.print(launch.describe(run, execution))
         return
-    run = launch.open_for_training(config, place.results_dir, resume, overwrite, execution.is_main)
+    run = launch.open_for_training(config, place.results_dir, resume, overwrite, execution.is_main, run.build)
     if run.finished and not overwrite:
         launch.complete(run)
         out.print(f"{run.folder} is complete; nothing to do")
@@ -116,7 +120,6 @@ def train(
     if lacks_ranks(execution):
         start_ranks(execution)
         return
-    run, parts = context.obj(run) if context.obj else (run, None)
     images = _dataset(run, place)
     out.print(f"{headline(config)}, on {execution}")
     launch.train_run(run, images, execution, TrainingDisplay(out, run.name, log), overwrite, parts)

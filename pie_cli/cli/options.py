@@ -15,7 +15,7 @@ from pie_cli.config.naming import RESULTS, option_of
 from pie_cli.config.recipes import RECIPES, Recipe
 from pie_cli.config.run import CONFIGS, TrainingConfig
 from pie_cli.io.text import number
-from pie_cli.settings import bounds_of, choices_of, hints_of, plain_type, speaks
+from pie_cli.settings import Settings, bounds_of, choices_of, hints_of, plain_type, speaks
 
 TRAINING, MODEL, FILES = "Training", "Model", "Data, files, device"
 PANELS = {"dataset": FILES, "reconstruction": TRAINING, "learn_eps2": TRAINING}  # where it is not the setting's kind
@@ -72,7 +72,7 @@ _CHOICES = {
     "model": Annotated[Literal["pie", "vae", "wae"] | None, opt("Model.", "pie", MODEL)],
     "recipe": Annotated[Recipe | None, opt(f"A set of defaults for PIE: {_ABOUT}.", "stable", MODEL)],
 }
-_KINDS = [*((kind, MODEL) for kind in CONFIGS.values()), (TrainingConfig, TRAINING)]
+_KINDS: list[tuple[type[Settings], str]] = [*((kind, MODEL) for kind in CONFIGS.values()), (TrainingConfig, TRAINING)]
 _SETTINGS = {
     one.name: _of_setting(one, hints_of(kind)[one.name], panel)
     for kind, panel in _KINDS

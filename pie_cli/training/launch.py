@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ import pandas as pd
 from pie_cli.config.run import RunConfig
 from pie_cli.data.base import Dataset
 from pie_cli.errors import UsageError
+from pie_cli.models.registry import Build, build_model
 from pie_cli.plots import figures
 from pie_cli.runs.find import run_of
 from pie_cli.runs.folder import Run
@@ -27,7 +29,14 @@ if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
 
-def open_for_training(config: RunConfig, results_dir: Path, resume: bool, overwrite: bool, is_main: bool = True) -> Run:
+def open_for_training(
+    config: RunConfig,
+    results_dir: Path,
+    resume: bool,
+    overwrite: bool,
+    is_main: bool = True,
+    build: Build = build_model,
+) -> Run:
     """Return the run to train; nothing is written yet, and what is there is never overwritten unasked.
 
     Raises:
@@ -38,7 +47,7 @@ def open_for_training(config: RunConfig, results_dir: Path, resume: bool, overwr
     """
     if resume and overwrite:
         raise UsageError("`resume` goes on with a run and `overwrite` trains it anew; give one of them")
-    run = run_of(config, results_dir)
+    run = replace(run_of(config, results_dir), build=build)
     if run.exists and not run.finished and is_main:
         with run.lock():  # before anybody is told to resume or to overwrite what is being trained
             pass
