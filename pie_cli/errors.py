@@ -21,12 +21,7 @@ class UsageError(PIEError):
 
 
 class FolderError(PIEError):
-    """A folder cannot be written or locked; the message ends with the advice to choose another one.
-
-    Arguments:
-        message: what is wrong.
-        setting: the setting that chooses the folder.
-    """
+    """A folder cannot be written or locked: the advice is to choose another one, by the setting of that name."""
 
     def __init__(self, message: str, setting: str = "results_dir") -> None:
         super().__init__(f"{message}choose another folder")
@@ -34,16 +29,11 @@ class FolderError(PIEError):
 
 
 class UnusableRun(PIEError):
-    """A file of a run is missing, damaged or not what is wanted: only training again replaces it.
-
-    Arguments:
-        path: the file.
-        problem: what is wrong with it, as "… is damaged".
-    """
+    """A file of a run is missing, damaged or not what is wanted: only training again replaces it."""
 
     def __init__(self, path: Path, problem: str) -> None:
-        self.path, self.problem = path, problem
         super().__init__(f"{problem}; put a good copy in its place, or remove it and train again")
+        self.path, self.problem = path, problem
 
 
 class Interrupted(BaseException):

@@ -24,13 +24,12 @@ class Execution:
 
     accelerator: str  # as `find_accelerator` returns it
     devices: int = 1  # processes on each node
-    num_nodes: int = 1  # number of nodes
+    num_nodes: int = 1
     compiled: bool = False  # whether the loss goes through torch.compile
     recompute: bool = False  # whether a PIE's activations are recomputed from its outputs, see `recompute`
 
     @property
     def world_size(self) -> int:
-        """Number of all processes."""
         return self.devices * self.num_nodes
 
     @property
@@ -46,11 +45,7 @@ class Execution:
 
 
 def find_accelerator(device: str) -> str:
-    """Return "cuda", "mps" or "cpu"; "auto" takes the first of them that is there.
-
-    Raises:
-        UsageError: if the device that was asked for is not there.
-    """
+    """Return "cuda", "mps" or "cpu"; "auto" takes the first that is there. Raises UsageError if `device` is not."""
     import torch
 
     available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
@@ -64,13 +59,10 @@ def find_accelerator(device: str) -> str:
 
 
 def compute_in_float32() -> None:
-    """Have a GPU's convolutions computed in float32, so that s, b and g are the same functions in both directions.
-
-    cuDNN's default is TF32, with ten bits of mantissa.
-    """
+    """Have a GPU's convolutions computed in float32, so that s, b and g are the same functions in both directions."""
     import torch
 
-    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False  # cuDNN's default, with ten bits of mantissa
 
 
 @contextmanager
@@ -91,19 +83,13 @@ def one_thread() -> Iterator[None]:
             torch.set_num_threads(threads)
 
 
-def check_devices(accelerator: str, devices: int) -> None:
-    """Raise UsageError if this machine has fewer devices; on a CPU any number of processes can share the cores."""
+def check_machine(accelerator: str, devices: int, precision: str) -> None:
+    """Raise UsageError if there are fewer devices (processes share a CPU's cores), or none of this precision."""
     import torch
 
     there = {"cuda": torch.cuda.device_count(), "mps": 1}.get(accelerator, devices)
     if devices > there:
         raise UsageError(f"`devices` {devices}: the {accelerator} devices of this machine are {there}; use no more")
-
-
-def check_precision(accelerator: str, precision: str) -> None:
-    """Raise UsageError if the accelerator has no arithmetic of this precision."""
-    import torch
-
     bfloat16 = precision == "bf16-mixed" and accelerator == "cuda"
     if bfloat16 and not torch.cuda.is_bf16_supported(including_emulation=False):
         raise UsageError(f"`precision` {precision}: this GPU does not compute in bfloat16; use `precision` 32-true")
@@ -200,14 +186,11 @@ def deferred_signals() -> Iterator[Callable[[], int | None]]:
             restore()
             signal.raise_signal(signum)
 
-    previous = {signum: signal.getsignal(signum) for signum in _SIGNALS}
-
     def restore() -> None:
         for signum, handler in previous.items():
             signal.signal(signum, handler)
 
-    for signum in _SIGNALS:
-        signal.signal(signum, handle)
+    previous = {signum: signal.signal(signum, handle) for signum in _SIGNALS}
     try:
         yield lambda: noted[0][0] if noted else None
     finally:

@@ -45,8 +45,8 @@ def setting(default: Any, help: str, *, name: str | None = None, option: bool = 
     Arguments:
         default: its value; None where it follows from other settings.
         help: what it is, in the docstring and for its option.
-        option: whether the command line has it.
         name: what a run folder's name calls it where it is not the recipe's; "" leaves it out.
+        option: whether the command line has it.
         more: "default_text", what the help shows for a default of None; "flag", of a bool: the option that turns the
             default around; "models", the only ones that a setting of training is for; "added", the value of older
             files, which lack it.
@@ -58,8 +58,7 @@ def setting(default: Any, help: str, *, name: str | None = None, option: bool = 
 class Settings:
     """A dataclass whose fields are checked when it is made, strictly: nothing is converted, but 1 may stand for 1.0.
 
-    Raises:
-        ValueError: naming the field that is wrong.
+    What is wrong is a ValueError that names the field.
     """
 
     def __init_subclass__(cls) -> None:
@@ -80,8 +79,7 @@ class Settings:
 def check(name: str, hint: Any, value: Any) -> Any:
     """Return the value for a field, a list as a tuple, a whole number as the float that it stands for.
 
-    Raises:
-        ValueError: naming the field, where the value is of another type or out of bounds.
+    Raises ValueError, naming the field, where the value is of another type or out of bounds.
     """
     from pydantic import ValidationError  # costs a tenth of a second: `pie --help` makes no configuration
 
@@ -158,10 +156,9 @@ def speaks(hint: Any) -> bool:
 def build(kind: type[S], values: Mapping[str, Any]) -> S:
     """Return a `kind` from all its values by name, as a file holds them: lists stand for tuples.
 
-    Raises:
-        ValueError: if a field is missing, unknown, of another type, or refused by `kind`.
+    Raises ValueError if a field is missing, unknown, of another type, or refused by `kind`.
     """
-    added = {one.name: one.metadata["added"] for one in fields(kind) if "added" in one.metadata}
-    if (added | dict(values)).keys() != {one.name for one in fields(kind)}:
+    values = {one.name: one.metadata["added"] for one in fields(kind) if "added" in one.metadata} | dict(values)
+    if values.keys() != {one.name for one in fields(kind)}:
         raise ValueError(f"its fields are not those of a {kind.__name__}")
-    return kind(**(added | dict(values)))
+    return kind(**values)

@@ -104,7 +104,8 @@ def train(
     if context.obj:
         run, parts = context.obj(run)
         config = run.config
-    execution = plan_execution(config, find_accelerator(place.device), **asdict(processes), report=say)
+    accelerator, p = find_accelerator(place.device), processes
+    execution = plan_execution(config, accelerator, p.devices, p.num_nodes, p.compile, p.recompute, say)
     if not execution.is_main:
         out.quiet = True
         ignore_signals()

@@ -38,7 +38,7 @@ def _of_setting(one: Field[Any], hint: Any, panel: str) -> Any:
         low, high = bounds_of(hint)
         more = {"min": low, "max": None if speaks(hint) else high}
     elif kind not in (float, str) and not choices_of(hint):
-        kind, more = tuple[int, ...], {"parser": _whole_numbers, "metavar": "N,…"}
+        kind, more = str, {"parser": _whole_numbers, "metavar": "N,…"}
     default = number(one.default) if type(one.default) is float else str(one.default)
     shown = in_options(one.metadata.get("default_text", "")) or (
         kind is not bool and one.default is not None and default

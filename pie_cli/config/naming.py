@@ -18,26 +18,18 @@ RESULTS = Path("results")  # where runs lie unless told otherwise
 
 
 def run_config(model: str = "pie", recipe: Recipe = "stable", **settings: Any) -> RunConfig:
-    """Return a run's configuration.
+    """Return the configuration of a run of "pie", "vae" or "wae". Raises UsageError, naming the setting that is wrong.
 
-    Arguments:
-        model: "pie", "vae" or "wae".
-        recipe: the set of defaults; other models than PIE have but one.
-        settings: fields of the model's configuration and of `TrainingConfig`; None stands for the recipe's default.
-
-    Raises:
-        UsageError: naming the setting that is wrong.
+    The settings are fields of the model's configuration and of `TrainingConfig`; None stands for the recipe's default.
+    Other models than PIE have but one recipe.
     """
     if model not in CONFIGS:
         raise UsageError(f"`model` {model} is unknown; choose {', '.join(CONFIGS)}")
     given = {name: value for name, value in settings.items() if value is not None}
-    if recipe != "stable":
-        given = {"recipe": recipe, **given}
-    for name in given:
+    for name in ["recipe"] * (recipe != "stable") + list(given):
         if model not in (models := models_of(name)):
             owners = " and ".join(owner.upper() for owner in models)
             raise UsageError(f"`{name}` is an option of {owners} and does not go with `model` {model}")
-    given.pop("recipe", None)
     values = {**RECIPES[recipe].settings, **given}
     scale = values.get("scale", "contractive")
     for name in ("contraction", "linear_contraction"):
@@ -55,12 +47,9 @@ def run_config(model: str = "pie", recipe: Recipe = "stable", **settings: Any) -
 
 def models_of(name: str) -> tuple[str, ...]:
     """Return the models that have a setting."""
-    for one in fields(TrainingConfig):
-        if one.name == name:
-            return tuple(one.metadata.get("models", CONFIGS))
-    if name == "recipe":
-        return ("pie",)
-    return tuple(model for model, kind in CONFIGS.items() if name in {one.name for one in fields(kind)})
+    training = {one.name: tuple(one.metadata.get("models", CONFIGS)) for one in fields(TrainingConfig)}
+    models = tuple(model for model, kind in CONFIGS.items() if name in {one.name for one in fields(kind)})
+    return {"recipe": ("pie",), **training}.get(name, models)
 
 
 def differing(config: RunConfig) -> Iterator[tuple[Field[Any], Any]]:
@@ -79,21 +68,15 @@ def differing(config: RunConfig) -> Iterator[tuple[Field[Any], Any]]:
 def family(config: RunConfig, implied: Recipe = "stable") -> str:
     """Return what runs share that differ only in data set and seed: model, d, ε₀², recipe, and what else is changed.
 
-    The `implied` recipe goes without saying.
-
-    How much a run computes is not part of it: the sizes of its networks, the length and the steps of its training. Runs
-    that differ in nothing else cannot lie in one folder; who tries is told what differs.
+    The `implied` recipe goes without saying. How much a run computes is not part of it: the sizes of its networks, the
+    length and the steps of its training. Runs that differ in nothing else cannot lie in one folder; who tries is told
+    what differs.
     """
-    return "-".join([config.model_name, *_family(config, implied)])
-
-
-def _family(config: RunConfig, implied: Recipe = "stable") -> list[str]:
-    parts = [f"d{config.model.latent_dim}"]
+    parts = [config.model_name, f"d{config.model.latent_dim}"]
     if isinstance(config.model, PIEConfig):
         parts.append(f"eps{number(config.model.eps2)}")
-    if config.recipe != implied:
-        parts.append(config.recipe)
-    return parts + [_part(one, value) for one, value in differing(config) if one.metadata["name"] != ""]
+    parts += [config.recipe] * (config.recipe != implied)
+    return "-".join(parts + [_part(one, value) for one, value in differing(config) if one.metadata["name"] != ""])
 
 
 def _part(one: Field[Any], value: Any) -> str:
@@ -112,8 +95,8 @@ def _text(value: Any, between: str) -> str:
 
 def run_name(config: RunConfig) -> str:
     """Return the name of the run's folder: `family` with the data set, if that is not MNIST, and the seed."""
-    dataset = [config.training.dataset] if config.training.dataset != "mnist" else []
-    return "-".join([config.model_name, *dataset, *_family(config), f"seed{config.training.seed}"])
+    (model, rest), dataset = family(config).split("-", 1), config.training.dataset
+    return "-".join([model, *[dataset] * (dataset != "mnist"), rest, f"seed{config.training.seed}"])
 
 
 def run_label(config: RunConfig) -> str:
@@ -135,8 +118,7 @@ def train_command(config: RunConfig, results_dir: Path) -> str:
             parts.append(one.metadata.get("flag") or option_of(one.name if value else f"no_{one.name}"))
         else:
             parts += [option_of(one.name), _text(value, ",")]
-    if results_dir != RESULTS:
-        parts += ["--results-dir", str(results_dir)]
+    parts += ["--results-dir", str(results_dir)] * (results_dir != RESULTS)
     return shlex.join(parts)
 
 

@@ -24,14 +24,7 @@ RECIPES: dict[Recipe, Defaults] = {
     # density to maximise.
     "letter": Defaults(
         "the paper's text and nothing else",
-        {
-            "scale": "affine",
-            "equal_widths": True,
-            "init": "random",
-            "noise": 0.0,
-            "anneal": 0.0,
-            "grad_clip": NEVER,
-        },
+        {"scale": "affine", "equal_widths": True, "init": "random", "noise": 0.0, "anneal": 0.0, "grad_clip": NEVER},
     ),
     # Of weights 1, 10 and 100, the one with samples as real as the paper's loss alone gives (docs/EXPERIMENTS.md).
     "warm": Defaults("stable, from a start that reconstructs", {"reconstruction_start": 10.0}),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Le
@@ -28,7 +28,6 @@ class TrainingConfig(Settings):
     """How a model is trained; everything that decides the final weights is here or in the model's configuration.
 
     What is None follows from the model: `RunConfig.resolved` has the value.
-
     """
 
     dataset: DatasetName = setting("mnist", "mnist, or digits (1,797 of scikit-learn's, no download).")
@@ -48,7 +47,7 @@ class TrainingConfig(Settings):
         default_text="`eps2` for PIE, 0 for VAE and WAE",
     )
     dequantise: bool | None = setting(
-        None, "Add uniform noise of one grey level, so that a density exists.", option=False
+        None, "Add uniform noise of one grey level, so that a density exists.", default_text="for PIE"
     )
     init: Literal["pca", "random"] | None = setting(
         None,
@@ -84,20 +83,11 @@ def in_epochs(epochs: int) -> str:
 
 @dataclass(frozen=True)
 class RunConfig:
-    """What a run trains, and how.
-
-    Arguments:
-        model: the model's configuration.
-        training: as given; what it leaves open, `resolved` has.
-        recipe: the set of defaults that it started from.
-
-    Raises:
-        ValueError: naming a field, where model and training do not go together.
-    """
+    """What a run trains, and how. Raises ValueError, naming a field, where model and training do not go together."""
 
     model: ModelConfig
-    training: TrainingConfig
-    recipe: Recipe = "stable"
+    training: TrainingConfig  # as given; what it leaves open, `resolved` has
+    recipe: Recipe = "stable"  # the set of defaults that it started from
 
     def __post_init__(self) -> None:
         pie, given = self.model, self.training
@@ -117,18 +107,21 @@ class RunConfig:
         """ "pie", "vae" or "wae"."""
         return next(name for name, kind in CONFIGS.items() if type(self.model) is kind)
 
-    @property
-    def resolved(self) -> TrainingConfig:
-        """How the model is trained, with the values that follow from it in the place of None."""
+    def _derived(self) -> dict[str, Any]:
+        """Return what follows from the model, by the settings that may be None."""
         pie = self.model if isinstance(self.model, PIEConfig) else None
-        derived: dict[str, Any] = {
+        return {
             "lr": LEARNING_RATES[self.model_name],
             "noise": pie.eps2 if pie else 0.0,
             "dequantise": pie is not None,
             "init": "pca" if pie else "random",
             "anneal": ANNEAL if pie and not pie.learn_eps2 else 0.0,
         }
-        return replace(self.training, **{k: v for k, v in derived.items() if getattr(self.training, k) is None})
+
+    @property
+    def resolved(self) -> TrainingConfig:
+        """How the model is trained, with the values that follow from it in the place of None."""
+        return replace(self.training, **{k: v for k, v in self._derived().items() if getattr(self.training, k) is None})
 
     @property
     def quick(self) -> bool:
@@ -147,8 +140,7 @@ class RunConfig:
     def from_dict(cls, value: dict[str, Any]) -> RunConfig:
         """Return the configuration that `to_dict` described.
 
-        Raises:
-            ValueError: where it has another format, or a field is missing, unknown or of a wrong type or value.
+        Raises ValueError where it has another format, or a field is missing, unknown or of a wrong type or value.
         """
         if value.get("format") != FORMAT:
             raise ValueError(f"it is not of format {FORMAT} (written by a newer version of this program?)")
@@ -171,16 +163,11 @@ class RunConfig:
 
         So what is replaced in it has the consequences that it has in a new configuration.
         """
-        model = self.model
+        model, opened = self.model, dict[str, Any]()
         if isinstance(model, PIEConfig) and replace(model, linear_dims=None).dims == model.dims:
             model = replace(model, linear_dims=None)
-        training, names = self.training, [one.name for one in fields(TrainingConfig) if one.default is None]
-        for name in names:
-            opened: dict[str, Any] = {name: None}
-            candidate = replace(training, **opened)
-            if getattr(RunConfig(model, candidate).resolved, name) == getattr(self.resolved, name):
-                training = candidate
-        return RunConfig(model, training, self.recipe)
+        opened |= {name: None for name, value in self._derived().items() if getattr(self.training, name) == value}
+        return RunConfig(model, replace(self.training, **opened), self.recipe)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, RunConfig) and self.to_dict() == other.to_dict()

@@ -18,10 +18,5 @@ def load_digits() -> Dataset:
     order = torch.from_numpy(np.random.RandomState(0).permutation(len(large)))
     shuffled = ImageSet(large.round().byte()[order], torch.from_numpy(digits.target).long()[order])
     end = DIGITS_TRAIN + DIGITS_VALIDATION
-    return Dataset(
-        "digits",
-        "scikit-learn's 1,797 digits, 8×8 enlarged to 28×28",
-        train=shuffled[:DIGITS_TRAIN],
-        validation=shuffled[DIGITS_TRAIN:end],
-        test=shuffled[end:],
-    )
+    source = "scikit-learn's 1,797 digits, 8×8 enlarged to 28×28"
+    return Dataset("digits", source, shuffled[:DIGITS_TRAIN], shuffled[DIGITS_TRAIN:end], shuffled[end:])

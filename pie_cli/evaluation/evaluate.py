@@ -8,16 +8,8 @@ from torch import Tensor
 from pie_cli.constants import NARROW_VARIANCE, SHARPNESS_SAMPLES
 from pie_cli.data.base import Dataset
 from pie_cli.evaluation.cache import STRIP, Evaluation, keep, kept, key_of
+from pie_cli.metrics import codes as measures
 from pie_cli.metrics.classifier import Classifier, confidence, features_of, predictions
-from pie_cli.metrics.codes import (
-    code_statistics,
-    cross_validated_knn_accuracy,
-    distance_from_gaussian,
-    knn_accuracy,
-    linear_probe_accuracy,
-    silhouette,
-    trustworthiness,
-)
 from pie_cli.metrics.embedding import umap_plane
 from pie_cli.metrics.images import laplacian_variance, reconstruction_mse, sharpness, ssim
 from pie_cli.metrics.inference import clean, in_batches, interpolate, known_codes, prior_samples
@@ -27,6 +19,8 @@ from pie_cli.models.densities import bits_per_dim
 from pie_cli.models.pie import PIE
 from pie_cli.models.priors import COMPONENTS, sample_fitted_codes
 from pie_cli.runs.folder import Run
+
+Numbers = dict[str, float]
 
 PATHS = 250  # interpolations between two test images of different digits
 PATH_POINTS = 8  # decoded points inside each
@@ -98,9 +92,7 @@ def evaluate(run: Run, dataset: Dataset, classifier: Classifier, device: str) ->
     return evaluation
 
 
-def measure_reconstruction(
-    model: Autoencoder, codes: Tensor, dataset: Dataset, classifier: Classifier
-) -> dict[str, float]:
+def measure_reconstruction(model: Autoencoder, codes: Tensor, dataset: Dataset, classifier: Classifier) -> Numbers:
     """How well z alone keeps the test images."""
     originals, decoded = clean(dataset.test), in_batches(model.decode, codes, model)
     return {
@@ -110,25 +102,23 @@ def measure_reconstruction(
     }
 
 
-def measure_codes(codes: Tensor, known: Tensor, dataset: Dataset) -> tuple[dict[str, float], Tensor]:
+def measure_codes(codes: Tensor, known: Tensor, dataset: Dataset) -> tuple[Numbers, Tensor]:
     """What z knows of the digits, how normal it is, and its plane in UMAP."""
     labels, known_labels = dataset.test.labels, dataset.train.labels[: len(known)]
-    numbers = {
-        "knn_accuracy": knn_accuracy(known, known_labels, codes, labels),
-        "probe_accuracy": linear_probe_accuracy(known, known_labels, codes, labels),
-        **{f"z_{name}": value for name, value in code_statistics(codes).items()},
-    }
     plane = umap_plane(codes, seed=0)
-    numbers |= {
-        "umap_trustworthiness": trustworthiness(codes, plane),
-        "umap_silhouette": silhouette(plane, labels),
-        "umap_knn_accuracy": cross_validated_knn_accuracy(plane, labels),
-        "umap_distance_from_gaussian": distance_from_gaussian(plane),
+    numbers = {
+        "knn_accuracy": measures.knn_accuracy(known, known_labels, codes, labels),
+        "probe_accuracy": measures.linear_probe_accuracy(known, known_labels, codes, labels),
+        **{f"z_{name}": value for name, value in measures.code_statistics(codes).items()},
+        "umap_trustworthiness": measures.trustworthiness(codes, plane),
+        "umap_silhouette": measures.silhouette(plane, labels),
+        "umap_knn_accuracy": measures.cross_validated_knn_accuracy(plane, labels),
+        "umap_distance_from_gaussian": measures.distance_from_gaussian(plane),
     }
     return numbers, plane
 
 
-def _path(model: Autoencoder, codes: Tensor, dataset: Dataset, classifier: Classifier) -> dict[str, float]:
+def _path(model: Autoencoder, codes: Tensor, dataset: Dataset, classifier: Classifier) -> Numbers:
     """How sure the classifier is of what lies between two different digits (Fig. 7d)."""
     generator = torch.Generator().manual_seed(0)
     pairs = torch.randint(len(dataset.test), (4 * PATHS, 2), generator=generator)
@@ -138,7 +128,7 @@ def _path(model: Autoencoder, codes: Tensor, dataset: Dataset, classifier: Class
     return {"path_confidence": confidence(classifier, features_of(classifier, images.flatten(0, 1))).mean().item()}
 
 
-def _likelihood(model: PIE, dataset: Dataset) -> dict[str, float]:
+def _likelihood(model: PIE, dataset: Dataset) -> Numbers:
     """Eq. 17 on the dequantised test images, without the noise of training."""
     generator = torch.Generator().manual_seed(0)
     x = (dataset.test.images.float() + torch.rand(dataset.test.images.shape, generator=generator)) / 256
@@ -159,9 +149,7 @@ def inverse_error(model: PIE, dataset: Dataset, dtype: torch.dtype = torch.float
     return largest
 
 
-def _samples(
-    model: Autoencoder, real: Tensor, classifier: Classifier
-) -> tuple[dict[str, float], dict[str, float], Tensor, Tensor]:
+def _samples(model: Autoencoder, real: Tensor, classifier: Classifier) -> tuple[Numbers, Numbers, Tensor, Tensor]:
     """Sharpness and realism of samples from the prior, their audit, the sharpness of each, and a strip of them."""
     count = min(SHARPNESS_SAMPLES, len(real))  # the digits have fewer images to compare with
     codes, samples = prior_samples(model, count, 1.0, seed=0)
@@ -180,27 +168,27 @@ def _samples(
     return numbers, audit(shown), each, samples[:STRIP]
 
 
-def _fitted_priors(model: Autoencoder, known: Tensor, real: Tensor, classifier: Classifier) -> dict[str, float]:
+def _fitted_priors(model: Autoencoder, known: Tensor, real: Tensor, classifier: Classifier) -> Numbers:
     """How real samples are whose codes come from priors fitted to the known codes."""
     numbers = {}
     for prior in COMPONENTS:
         drawn = in_batches(model.decode, sample_fitted_codes(known, prior, len(real), seed=0), model)
-        generated = features_of(classifier, drawn)
-        numbers[f"{prior}_frechet_distance"] = frechet_distance(real, generated)
+        numbers[f"{prior}_frechet_distance"] = frechet_distance(real, features_of(classifier, drawn))
     return numbers
 
 
-def audit(images: Tensor) -> dict[str, float]:
+def audit(images: Tensor) -> Numbers:
     """Return the mean sharpness of images under each convention in use; each changes one thing of the first."""
     seen = images.clamp(0, 1)
     base = laplacian_variance(seen)
-    return {
-        "four neighbours, valid, [0, 1], clipped, mean": base.mean().item(),
-        "reflected border": laplacian_variance(seen, border="reflect").mean().item(),
-        "zero border": laplacian_variance(seen, border="zero").mean().item(),
-        "eight neighbours": laplacian_variance(seen, kernel="eight").mean().item(),
-        "range [−1, 1]": laplacian_variance(2 * seen - 1).mean().item(),
-        "range [0, 255]": laplacian_variance(255 * seen).mean().item(),
-        "not clipped": laplacian_variance(images).mean().item(),
-        f"minimum of {AUDIT_BATCH} images": torch.stack([part.min() for part in base.split(AUDIT_BATCH)]).mean().item(),
+    sharpness_of = {
+        "four neighbours, valid, [0, 1], clipped, mean": base,
+        "reflected border": laplacian_variance(seen, border="reflect"),
+        "zero border": laplacian_variance(seen, border="zero"),
+        "eight neighbours": laplacian_variance(seen, kernel="eight"),
+        "range [−1, 1]": laplacian_variance(2 * seen - 1),
+        "range [0, 255]": laplacian_variance(255 * seen),
+        "not clipped": laplacian_variance(images),
+        f"minimum of {AUDIT_BATCH} images": torch.stack([part.min() for part in base.split(AUDIT_BATCH)]),
     }
+    return {convention: values.mean().item() for convention, values in sharpness_of.items()}

@@ -1,4 +1,4 @@
-"""PCA of the same dimension: the floor that any autoencoder of d numbers should pass."""
+"""PCA of the same dimension, measured as a run is."""
 
 import torch
 from torch import Tensor

@@ -18,10 +18,8 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Have `write` make a temporary file beside `path`, flush it to disk and rename it to `path`.
 
     A reader sees the old file or the new one, never a part. The folder must be there: one that vanishes while a program
-    works in it is not made again with half of its files.
-
-    Raises:
-        FolderError: if the operating system refuses (disk full, no permission, …); nothing is left behind.
+    works in it is not made again with half of its files. Raises FolderError if the operating system refuses (disk full,
+    no permission, …); nothing is left behind.
     """
     temporary: Path | None = None
     try:
@@ -31,7 +29,8 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         write(temporary)
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
-        temporary.chmod(0o666 & ~_umask())  # mkstemp makes private files; results are like any other file
+        os.umask(umask := os.umask(0))
+        temporary.chmod(0o666 & ~umask)  # mkstemp makes private files; results are like any other file
         temporary.replace(path)
         _sync_folder(path.parent)
     except OSError as error:
@@ -60,12 +59,6 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
 def _sync_folder(folder: Path) -> None:
     """Make a rename in `folder` durable, where the platform lets a folder be opened."""
     with contextlib.suppress(OSError):
@@ -77,12 +70,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 def read_bytes(path: Path, largest: int) -> bytes:
-    """Return what a regular file holds.
-
-    Raises:
-        OSError: if it is missing or cannot be read.
-        ValueError: if it is a directory, a pipe or a device, or larger than `largest` bytes.
-    """
+    """Return what a file holds. Raises OSError if it cannot be read, ValueError unless it is regular and not larger."""
     status = path.stat()
     if not stat.S_ISREG(status.st_mode):  # a pipe would be waited for, a device would never end
         raise ValueError("it is not a regular file")
@@ -100,11 +88,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def parse_json(text: str) -> dict[str, Any]:
-    """Return the JSON object in `text`.
-
-    Raises:
-        ValueError: if it is not JSON, not an object, nested too deeply, or gives a key twice (which one counts?).
-    """
+    """Return the JSON object in `text`. Raises ValueError if it is none, too deep, or gives a key twice (which?)."""
     try:
         value = json.loads(text, object_pairs_hook=_unique)
     except RecursionError:

@@ -11,7 +11,7 @@ or makes do with the existence of the file, depending on its version.
 
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -25,38 +25,27 @@ class Held(PIEError):
 
 @contextmanager
 def lock(path: Path, held: str, report: Callable[[str], object] | None = None) -> Iterator[None]:
-    """Hold the lock on the file `path` within the block; the process that holds it may enter again.
+    """Hold the lock on the file `path`, made where it is missing; the process that holds it may enter again.
 
-    Arguments:
-        path: made, with its folder, where it is missing.
-        held: what to say where another process holds it.
-        report: is told so, and the lock is waited for; without it, that is an error.
-
-    Raises:
-        Held: if another process holds the lock and there is no `report`.
-        FolderError: if the file cannot be made or the file system has no locks.
+    Where another process holds it, `report` is told `held` and the lock is waited for; without `report`, that raises
+    Held. Raises FolderError if the file or its folder cannot be made, or the file system has no locks.
     """
     file_lock = FileLock(path, is_singleton=True)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
         try:
-            file_lock.acquire(timeout=0)
-        except Timeout:
-            if report is None:
-                raise Held(held) from None
-            report(held)
-            file_lock.acquire()
-        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                file_lock.acquire(timeout=0)
+            except Timeout:
+                if report is None:
+                    raise Held(held) from None
+                report(held)
+                file_lock.acquire()
+            stack.callback(file_lock.release)
             # NFS remembers for up to a minute which files a folder lacks; whoever writes there looks anew. So what the
             # last holder has done is seen by the next one, on whatever machine.
             tempfile.NamedTemporaryFile(dir=path.parent, prefix=".").close()
-        except OSError:
-            file_lock.release()
-            raise
-    except (OSError, NotImplementedError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise FolderError(f"cannot lock {path}: {reason}; ") from error
-    try:
+        except (OSError, NotImplementedError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise FolderError(f"cannot lock {path}: {reason}; ") from error
         yield
-    finally:
-        file_lock.release()

@@ -33,8 +33,7 @@ def git_commit() -> str | None:
     folder = Path(__file__).parents[2]
 
     def git(*arguments: str) -> str:
-        result = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True)
-        return result.stdout.strip()
+        return subprocess.check_output(["git", *arguments], cwd=folder, stderr=subprocess.PIPE, text=True).strip()
 
     try:
         if not (folder / ".git").exists():

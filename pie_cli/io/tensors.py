@@ -27,14 +27,8 @@ def save_tensors(
 ) -> None:
     """Write tensors and JSON-able metadata to `path`, with a SHA-256 over both.
 
-    Arguments:
-        path: of the file.
-        tensors: by name.
-        metadata: what else the file says.
-        previous: where the file that was at `path` is kept.
-
-    Raises:
-        PIEError: if the file cannot be written; an older one is then still whole.
+    The file that was there is kept at `previous`, if given. Raises FolderError if the file cannot be written; an older
+    one is then still whole.
     """
     flat = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     text = json.dumps(metadata)
@@ -44,36 +38,32 @@ def save_tensors(
     def write(temporary: Path) -> None:
         temporary.write_bytes(save(flat, header))
         if previous is not None and path.is_file():
-            _keep(path, previous)
+            # `previous` names the file at `path` too, until a new one takes that name: it is whole at every moment.
+            previous.unlink(missing_ok=True)
+            try:
+                previous.hardlink_to(path)
+            except OSError:
+                # Without hard links (FAT, some network folders), a process killed here leaves `previous` alone.
+                path.replace(previous)
 
     write_atomically(path, write)
-
-
-def _keep(path: Path, previous: Path) -> None:
-    """Let `previous` name the file at `path` too, until a new one takes that name: it is whole at every moment.
-
-    Where the file system has no hard links (FAT, some network folders), the file is moved: a process killed before
-    the new one is there leaves `previous` alone.
-    """
-    previous.unlink(missing_ok=True)
-    try:
-        previous.hardlink_to(path)
-    except OSError:
-        path.replace(previous)
 
 
 def load_tensors(path: Path) -> tuple[Tensors, Metadata]:
     """Return the tensors (on the CPU) and the metadata of a file that `save_tensors` wrote.
 
     The bytes are read once, and those that are verified are those that are used. Whether they are the tensors that the
-    caller wants, `check_tensors` says.
-
-    Raises:
-        UnusableRun: if the file is missing, damaged or not one of ours.
+    caller wants, `check_tensors` says. Raises UnusableRun if the file is missing, damaged or not one of ours.
     """
     try:
         content = read_bytes(path, LARGEST_FILE)
-        sha256, text = _header(content)
+        # The header is sliced out of what has been read, so a false length costs no memory.
+        length = int.from_bytes(content[:_LENGTH], "little")
+        if length > len(content) - _LENGTH:
+            raise ValueError("it is shorter than its header")
+        header = parse_json(content[_LENGTH : _LENGTH + length].decode("utf-8"))
+        ours = parse_json(header["__metadata__"][_KEY])
+        sha256, text = ours["sha256"], ours["metadata"]
         tensors = load(content)
         if digest(tensors, text) != sha256:
             raise ValueError("its SHA-256 does not match its contents")
@@ -84,8 +74,10 @@ def load_tensors(path: Path) -> tuple[Tensors, Metadata]:
         raise UnusableRun(path, f"{path} is not readable ({error.strerror or error})") from error
     except SafetensorError as error:
         raise UnusableRun(path, f"{path} is damaged or not a file of this program (no valid safetensors)") from error
-    except (KeyError, TypeError, ValueError, RuntimeError, MemoryError) as error:
-        raise UnusableRun(path, f"{path} is damaged or not a file of this program ({_one_line(error)})") from error
+    except (AttributeError, KeyError, TypeError, ValueError, RuntimeError, MemoryError) as error:
+        # Foreign text may have line breaks and any length.
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise UnusableRun(path, f"{path} is damaged or not a file of this program ({reason})") from error
 
 
 def load_newest(
@@ -93,14 +85,9 @@ def load_newest(
 ) -> tuple[Tensors, Metadata, str] | None:
     """Return tensors and metadata of the newest good file, and what is wrong with a newer one; None if none is there.
 
-    A bad newest file is replaced by the one before it, whose place it would otherwise take when the next is written.
-
-    Arguments:
-        paths: as `save_tensors` writes them: the newest, and the one before it.
-        check: raises ValueError where a file's contents are of no use; any other error of its own passes through.
-
-    Raises:
-        PIEError: if none that is there is good, or the bad one cannot be replaced.
+    `paths` name the newest file and the one before it, which replaces a bad newest one: that would otherwise take its
+    place when the next is written. `check` raises ValueError where a file's contents are of no use; any other error of
+    its own passes through. Raises PIEError if none that is there is good, or the bad one cannot be replaced.
     """
     problems = []
     for path in paths:
@@ -140,19 +127,6 @@ def check_tensors(tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor])
             raise ValueError(f"the tensor {name!r} has values that are not finite")
 
 
-def _header(content: bytes) -> tuple[str, str]:
-    """Return the SHA-256 and the metadata's text that a file's header states. Raises ValueError, KeyError, TypeError.
-
-    The header is sliced out of what has been read, so a false length costs no memory.
-    """
-    length = int.from_bytes(content[:_LENGTH], "little")
-    if length > len(content) - _LENGTH:
-        raise ValueError("it is shorter than its header")
-    header = parse_json(content[_LENGTH : _LENGTH + length].decode("utf-8"))
-    ours = parse_json(header["__metadata__"][_KEY])
-    return ours["sha256"], ours["metadata"]
-
-
 def digest(tensors: Mapping[str, Tensor], text: str) -> str:
     """Return the SHA-256 over names, types, shapes and bytes of the tensors, and the metadata's text."""
     hashed = hashlib.sha256(text.encode())
@@ -161,8 +135,3 @@ def digest(tensors: Mapping[str, Tensor], text: str) -> str:
         hashed.update(f"\n{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
         hashed.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
     return hashed.hexdigest()
-
-
-def _one_line(error: BaseException) -> str:
-    """Return what an error says, without the line breaks and the length that foreign text may have."""
-    return " ".join(str(error).split())[:200] or type(error).__name__

@@ -1,11 +1,8 @@
 """How many runs at a time show themselves: a live bar for each in a terminal, plain lines elsewhere."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Sequence
-from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
@@ -21,20 +18,14 @@ class GridDisplay:
     """Shows each run that is trained here or elsewhere, and the share done and time left of all of them.
 
     What the workers here do, they tell. How far the other runs are, their folders tell: whoever trains them, all work
-    counts in the share done, and what is done from now on, in the time left.
-
-    Arguments:
-        console: where to show it; whether it is a terminal decides between bars and lines.
-        runs: all of them.
+    counts in the share done, and what is done from now on, in the time left. Only a terminal has bars.
     """
 
     def __init__(self, console: Console, runs: Sequence[Run]) -> None:
         self.console = console
         self.runs = {run.name: run for run in runs}
         # Training and evaluation, in the cost of a baseline's epoch; an evaluation costs about as much as an epoch.
-        self.cost = {
-            name: STEP_COST[run.config.model_name] * (run.config.training.epochs + 1) for name, run in self.runs.items()
-        }
+        self.cost = {run.name: STEP_COST[run.config.model_name] * (run.config.training.epochs + 1) for run in runs}
         self.done = {name: _share_done(run) for name, run in self.runs.items()}
         self.first = self._share()  # what an earlier call had done took this one no time
         self.started = self.looked = self.printed = time.monotonic()
@@ -49,14 +40,12 @@ class GridDisplay:
         self.total = self.bar.add_task(f"[bold]all {len(runs)} runs", total=1.0, note="")
         self.bars: dict[str, TaskID] = {}
 
-    def __enter__(self) -> GridDisplay:
+    def __enter__(self) -> Self:
         if self.console.is_terminal:
             self.bar.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.bar.stop()
 
     def take_in(self, worker: int, name: str, kind: str, value: Any) -> None:
@@ -76,9 +65,8 @@ class GridDisplay:
         elif kind == "step":
             self._advance(name, value, "")
         elif kind == "epoch":
-            self.console.print(
-                f"{name}: epoch {value['epoch']:.0f} done, z-only MSE {value['val_mse']:.4f} (validation)"
-            )
+            done = f"epoch {value['epoch']:.0f} done"
+            self.console.print(f"{name}: {done}, z-only MSE {value['val_mse']:.4f} (validation)")
         elif kind == "evaluating":
             self._advance(name, 1.0, "evaluating")
         elif kind == "done":
@@ -104,10 +92,18 @@ class GridDisplay:
             for name in sorted(elsewhere - self.elsewhere):
                 self.console.print(f"{name}: trained elsewhere")
         self.elsewhere = elsewhere
-        share = self._share()
-        seconds = (now - self.started) * (1 - share) / (share - self.first) if share > self.first else None
-        left = "" if seconds is None else f"{seconds / 60:.1f} min left"
-        self._update_bars(share, left)
+        share, left = self._share(), ""
+        if share > self.first:
+            seconds = (now - self.started) * (1 - share) / (share - self.first)
+            left = f"{seconds / 60:.1f} min left"
+        self.bar.update(self.total, completed=share, note=left)
+        notes = dict.fromkeys(elsewhere, "elsewhere") | self.here
+        for name in self.bars.keys() - notes.keys():
+            self.bar.remove_task(self.bars.pop(name))
+        for name, note in notes.items():
+            if name not in self.bars:
+                self.bars[name] = self.bar.add_task(name, total=1.0, note="")
+            self.bar.update(self.bars[name], completed=self.done[name], note=note)
         if not self.console.is_terminal and now - self.printed > LINE_SECONDS:
             self.printed = now
             others = f"; elsewhere: {', '.join(sorted(elsewhere))}" if elsewhere else ""
@@ -130,16 +126,6 @@ class GridDisplay:
 
     def _share(self) -> float:
         return sum(self.done[name] * cost for name, cost in self.cost.items()) / sum(self.cost.values())
-
-    def _update_bars(self, share: float, left: str) -> None:
-        self.bar.update(self.total, completed=share, note=left)
-        notes = dict.fromkeys(self.elsewhere, "elsewhere") | self.here
-        for name in self.bars.keys() - notes.keys():
-            self.bar.remove_task(self.bars.pop(name))
-        for name, note in notes.items():
-            if name not in self.bars:
-                self.bars[name] = self.bar.add_task(name, total=1.0, note="")
-            self.bar.update(self.bars[name], completed=self.done[name], note=note)
 
 
 def _share_done(run: Run) -> float:

@@ -47,7 +47,7 @@ class Place:
 
     results_dir: Path  # folder of the runs
     data_dir: Path | None  # folder of the data set; None stands for the cache folder
-    accelerator: str  # as `devices.find_accelerator` returns it
+    accelerator: str  # as `find_accelerator` returns it
     jobs: int  # runs at a time
 
     def run(self, config: RunConfig) -> Run:
@@ -69,11 +69,9 @@ def train_and_evaluate(
     """Have every run trained and evaluated, `place.jobs` at a time; finished ones are kept, interrupted ones go on.
 
     Other processes may do the same in the same folder: they share the work, and all return when all of it is done.
-    `meanwhile` is called here once the workers have started: what would otherwise leave them idle.
-
-    Raises:
-        PIEError: the first of a worker's, after the others have saved their checkpoints; or if all workers have died.
-        Interrupted: on Ctrl-C or SIGTERM, likewise.
+    `meanwhile` is called here once the workers have started: what would otherwise leave them idle. Raises the first
+    PIEError of a worker's, after the others have saved their checkpoints; PIEError too if all workers have died; and on
+    Ctrl-C or SIGTERM, likewise, Interrupted.
     """
     runs = [place.run(config) for config in configs]
     # Fresh interpreters: forking a process whose threads hold locks is not safe.
@@ -180,11 +178,7 @@ def _work(runs: Sequence[Run], place: Place, end: Connection) -> None:
 
 
 class _Messenger(Display):
-    """A worker's voice, and a training's display: it sends messages (run, kind, value) to the process that shows them.
-
-    Arguments:
-        end: where they go in.
-    """
+    """A worker's voice, and a training's display: it sends (run, kind, value) to the process that shows them."""
 
     def __init__(self, end: Connection) -> None:
         self.end, self.name, self.sent = end, "", 0.0

@@ -1,22 +1,17 @@
 """The small classifier in whose features generated images are compared with real ones."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pie_cli.data.base import ImageSet
 from pie_cli.errors import UnusableRun
 from pie_cli.io.locks import lock
 from pie_cli.io.tensors import check_tensors, load_tensors, save_tensors
-
-if TYPE_CHECKING:
-    from pie_cli.data.base import ImageSet
 
 EPOCHS = 2
 MIN_STEPS = 400  # small sets are seen more often
@@ -25,32 +20,17 @@ LEARNING_RATE = 5e-3
 
 
 class Classifier(nn.Module):
-    """A convolutional network from images (B, C, H, W) in [0, 1] to logits (B, classes), with 64 features before them.
-
-    Arguments:
-        image_shape: (C, H, W).
-        classes: number of classes.
-
-    Raises:
-        ValueError: for images smaller than 8×8.
-    """
+    """A convolutional network from images (B, C, H, W) in [0, 1], at least 8×8 (ValueError), to logits (B, classes)."""
 
     def __init__(self, image_shape: tuple[int, int, int], classes: int) -> None:
         super().__init__()
         channels, height, width = image_shape
         if min(height, width) < 8:
             raise ValueError(f"image_shape must be at least 8×8 pixels, got {height}×{width}")
-        self.body = nn.Sequential(
-            nn.Conv2d(channels, 16, 3, padding=1),
-            nn.ReLU(),
-            nn.MaxPool2d(2),
-            nn.Conv2d(16, 32, 3, padding=1),
-            nn.ReLU(),
-            nn.MaxPool2d(2),
-            nn.Flatten(),
-            nn.Linear(32 * (height // 4) * (width // 4), 64),
-            nn.ReLU(),
-        )
+        first = nn.Conv2d(channels, 16, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)
+        second = nn.Conv2d(16, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)
+        last = nn.Flatten(), nn.Linear(32 * (height // 4) * (width // 4), 64), nn.ReLU()
+        self.body = nn.Sequential(*first, *second, *last)
         self.head = nn.Linear(64, classes)
 
     def features(self, x: Tensor) -> Tensor:
@@ -105,16 +85,7 @@ def load_or_train_classifier(
     """Return the classifier of a data set in eval mode, from the folder `cache` or trained and stored there.
 
     A stored one that is damaged, or of other data or another recipe, is replaced. Of several processes at once, one
-    trains it and the others wait.
-
-    Arguments:
-        cache: folder of the file `classifier-{name}.safetensors`.
-        train: its training images and labels.
-        name: the data set's name.
-        report: told on one line when the classifier is trained, and why, or waited for.
-
-    Raises:
-        PIEError: if the trained classifier cannot be written.
+    trains it and the others wait; `report` is told so on one line, and why. Raises FolderError if it cannot be written.
     """
     path, classifier = cache / f"classifier-{name}.safetensors", _untrained(train)
     recipe = {

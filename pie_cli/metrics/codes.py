@@ -21,8 +21,7 @@ def knn_accuracy(train_codes: Array, train_labels: Array, codes: Array, labels: 
 def cross_validated_knn_accuracy(codes: Array, labels: Array, k: int = 5) -> float:
     """Return the accuracy in [0, 1] of a k-nearest-neighbour classifier of codes (N, d), each fifth by the other four.
 
-    Raises:
-        ValueError: if no class has five codes.
+    Raises ValueError if no class has five codes.
     """
     from sklearn.model_selection import cross_val_score
     from sklearn.neighbors import KNeighborsClassifier
@@ -55,38 +54,27 @@ def code_statistics(codes: Array) -> dict[str, float]:
     from scipy.stats import kurtosis
 
     z = _rows(codes)
-    return {
-        "largest_mean": float(np.abs(z.mean(0)).max()),
-        "std": spread(codes),
-        "kurtosis": float(kurtosis(z).mean()),
-    }
+    mean = float(np.abs(z.mean(0)).max())
+    return {"largest_mean": mean, "std": spread(codes), "kurtosis": float(kurtosis(z).mean())}
 
 
 def trustworthiness(original: Array, reduced: Array, k: int = 5, points: int = 2000, seed: int = 0) -> float:
-    """Return in [0, 1] how far neighbours in a reduced space are neighbours in the original too; 1 is best.
+    """Return in [0, 1] how far k neighbours in a reduced space (N, d) are neighbours in the original (N, …); 1 is best.
 
     Venna & Kaski 2001, in scikit-learn's form, with Euclidean distances. Memory grows with the square of the number of
     points, so a larger set is reduced to a random subset of `points`, chosen by `seed`.
-
-    Arguments:
-        original: (N, …), images or codes.
-        reduced: (N, d), their codes or a map of them.
-        k: number of neighbours.
     """
     from sklearn.manifold import trustworthiness as score
 
-    chosen = _subset(len(reduced), points, seed)
+    chosen = np.random.default_rng(seed).permutation(len(reduced))[:points]
     return float(score(_rows(original)[chosen], _rows(reduced)[chosen], n_neighbors=k))
 
 
 def silhouette(codes: Array, labels: Array, points: int = 2000, seed: int = 0) -> float:
-    """Return in [−1, 1] how well the labels separate the codes (N, d); 1 is best (Rousseeuw 1987).
-
-    A larger set is reduced to a random subset of `points`, chosen by `seed`.
-    """
+    """Return in [−1, 1], 1 best, how well labels separate codes (N, d), at most `points` of them (Rousseeuw 1987)."""
     from sklearn.metrics import silhouette_score
 
-    chosen = _subset(len(codes), points, seed)
+    chosen = np.random.default_rng(seed).permutation(len(codes))[:points]
     return float(silhouette_score(_rows(codes)[chosen], np.asarray(labels)[chosen]))
 
 
@@ -106,7 +94,3 @@ def distance_from_gaussian(points: Array, directions: int = 100, seed: int = 0) 
 def _rows(x: Array) -> np.ndarray:
     """Return (N, D) doubles, whatever the shape behind N."""
     return torch.as_tensor(x).detach().cpu().flatten(1).double().numpy()
-
-
-def _subset(n: int, points: int, seed: int) -> np.ndarray:
-    return np.random.default_rng(seed).permutation(n)[:points]

@@ -19,31 +19,24 @@ BORDERS = {"valid": None, "reflect": "reflect", "zero": "constant"}
 
 
 def laplacian_variance(
-    images: Tensor,
-    kernel: Literal["four", "eight"] = "four",
-    border: Literal["valid", "reflect", "zero"] = "valid",
+    images: Tensor, kernel: Literal["four", "eight"] = "four", border: Literal["valid", "reflect", "zero"] = "valid"
 ) -> Tensor:
     """Return the sharpness of each image, shape (N,): the variance of its response to a 3×3 Laplacian.
 
     The defaults reproduce the paper's "True 0.18" (section 5.2, Table 1) on MNIST's test images. The variance is the
-    population's, over all responses of one image. Images are taken as they are: clip generated ones to [0, 1] first.
+    population's, over all responses of one image. Images (N, C, H, W) are taken as they are: clip generated ones to
+    [0, 1] first. Three channels become grey by the luma weights of ITU-R BT.601, any other number by their mean.
 
-    Arguments:
-        images: (N, C, H, W) floats; three channels become grey by the luma weights of ITU-R BT.601, any other
-            number by their mean.
-        kernel: the Laplacian's neighbours, "four" or "eight".
-        border: "valid" uses only responses that lie wholly inside the image; "reflect" and "zero" pad it by one pixel.
-
-    Raises:
-        ValueError: for an unknown kernel or border.
+    The border "valid" uses only responses that lie wholly inside the image; "reflect" and "zero" pad it by one pixel.
+    Raises ValueError for an unknown kernel or border.
     """
-    if kernel not in LAPLACIANS:
-        raise ValueError(f"kernel must be one of {sorted(LAPLACIANS)}, got {kernel!r}")
-    if border not in BORDERS:
-        raise ValueError(f"border must be one of {sorted(BORDERS)}, got {border!r}")
-    grey = _grey(images)
-    padding = BORDERS[border]
-    if padding is not None:
+    for name, value, known in (("kernel", kernel, LAPLACIANS), ("border", border, BORDERS)):
+        if value not in known:
+            raise ValueError(f"{name} must be one of {sorted(known)}, got {value!r}")
+    grey = images.mean(1, keepdim=True)
+    if images.shape[1] == 3:
+        grey = (images * images.new_tensor([0.299, 0.587, 0.114])[:, None, None]).sum(1, keepdim=True)
+    if padding := BORDERS[border]:
         grey = F.pad(grey, (1, 1, 1, 1), mode=padding)
     response = F.conv2d(grey, grey.new_tensor(LAPLACIANS[kernel])[None, None])
     return response.flatten(1).var(1, correction=0)
@@ -55,24 +48,12 @@ def sharpness(images: Tensor) -> tuple[float, float]:
     return values.mean().item(), values.std().item() / math.sqrt(len(values))
 
 
-def _grey(images: Tensor) -> Tensor:
-    """Return (N, 1, H, W)."""
-    if images.shape[1] != 3:
-        return images.mean(1, keepdim=True)
-    luma = images.new_tensor([0.299, 0.587, 0.114])
-    return (images * luma[:, None, None]).sum(1, keepdim=True)
-
-
 def squared_error(x: Tensor, x_hat: Tensor, clip: bool = True) -> Tensor:
-    """Return the mean squared error per pixel of each image, shape (N,).
+    """Return the mean squared error per pixel, shape (N,), of images (N, C, H, W) in [0, 1] and their reconstructions.
 
-    Arguments:
-        x: images (N, C, H, W) in [0, 1].
-        x_hat: their reconstructions, same shape.
-        clip: compare what a viewer sees, `x_hat` clipped to [0, 1]; it never makes the error larger.
+    `clip` compares what a viewer sees, `x_hat` clipped to [0, 1]; it never makes the error larger.
     """
-    difference = x - (x_hat.clamp(0, 1) if clip else x_hat)
-    return difference.square().flatten(1).mean(1)
+    return (x - (x_hat.clamp(0, 1) if clip else x_hat)).square().flatten(1).mean(1)
 
 
 def reconstruction_mse(x: Tensor, x_hat: Tensor, clip: bool = True) -> float:

@@ -52,15 +52,9 @@ def encode_pairs(model: Autoencoder, images: ImageSet, pairs: Tensor) -> Tensor:
 
 
 def interpolate(model: Autoencoder, ends: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the codes (1 − t)·z₀ + t·z₁ between pairs of codes, and the images decoded from them.
+    """Return the codes (1 − t)·z₀ + t·z₁ between pairs of codes, (P, T, d), and their images (P, T, C, H, W).
 
-    Arguments:
-        model: decodes.
-        ends: codes (P, 2, d).
-        t: positions (T,) on the straight line, 0 at the first code of a pair.
-
-    Returns:
-        codes (P, T, d) and images (P, T, C, H, W).
+    `ends` are the codes of the pairs, (P, 2, d), and `t` the positions (T,), 0 at the first code of a pair.
     """
     codes = (1 - t[:, None]) * ends[:, :1] + t[:, None] * ends[:, 1:]
     return codes, in_batches(model.decode, codes.flatten(0, 1), model).unflatten(0, codes.shape[:2])

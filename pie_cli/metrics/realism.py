@@ -14,18 +14,9 @@ def realism(classifier: Classifier, generated: Tensor, real_features: Tensor, k:
     """Return how real generated images look in a small classifier's features.
 
     The numbers depend on the classifier: compare them only with others of the same one, and not with published FIDs,
-    which are taken in Inception's features. An image that is not finite counts as unreal in
-    `precision_recall_density_coverage` and makes "frechet_distance" and "confidence" nan.
-
-    Arguments:
-        classifier: from `load_or_train_classifier`.
-        generated: images (N, C, H, W), clipped to [0, 1] before anything else.
-        real_features: `features_of` real images, (M, 64), best unseen by the classifier.
-        k: number of neighbours.
-
-    Returns:
-        "frechet_distance", "precision", "recall", "density", "coverage", and "confidence", the generated images'
-        mean largest class probability.
+    which are taken in Inception's features. Images (N, C, H, W) are clipped to [0, 1] first; one that is not finite
+    counts as unreal in `precision_recall_density_coverage` and makes "frechet_distance" and "confidence" (the mean
+    largest class probability) nan. The features of real images, (M, 64), are best of some unseen by the classifier.
     """
     generated_features = features_of(classifier, generated)
     generated_features[~generated.isfinite().flatten(1).all(1)] = math.nan  # which clipping would hide
@@ -65,10 +56,8 @@ def precision_recall_density_coverage(real: Tensor, generated: Tensor, k: int = 
     Naeem et al. 2020, arXiv 2002.09797. A point's ball reaches to its k-th nearest neighbour in its own set.
     "precision" is the share of generated points inside some real ball, "density" the mean number of real balls around
     a generated point over k (may exceed 1), "recall" the share of real points inside some generated ball, "coverage"
-    the share of real balls with a generated point.
-
-    Raises:
-        ValueError: unless k is from 1 to one less than the smaller set's size.
+    the share of real balls with a generated point. Raises ValueError unless k is from 1 to one less than the smaller
+    set's size.
     """
     if not 1 <= k < min(len(real), len(generated)):
         raise ValueError(f"k must be from 1 to {min(len(real), len(generated)) - 1}, got {k}")

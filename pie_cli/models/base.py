@@ -8,17 +8,11 @@ from torch import Tensor, nn
 
 
 class Autoencoder(nn.Module, ABC):
-    """Images (B, C, H, W) in [0, 1] to codes z (B, d) and back, with the prior z ~ N(0, I).
-
-    Arguments:
-        image_shape: (C, H, W).
-        latent_dim: d.
-    """
+    """Images (B, C, H, W) in [0, 1] to codes z (B, d) and back, with the prior z ~ N(0, I)."""
 
     def __init__(self, image_shape: tuple[int, int, int], latent_dim: int) -> None:
         super().__init__()
-        self.image_shape = image_shape
-        self.latent_dim = latent_dim
+        self.image_shape, self.latent_dim = image_shape, latent_dim
 
     @abstractmethod
     def encode(self, x: Tensor) -> Tensor:
@@ -47,22 +41,15 @@ class Autoencoder(nn.Module, ABC):
         return self.decode(self.encode(x))
 
     def sample(self, n: int, std: float = 1.0, generator: torch.Generator | None = None) -> Tensor:
-        """Return n images decoded from z ~ N(0, std²·I).
-
-        Arguments:
-            n: number of images.
-            std: standard deviation of the codes; the prior's is 1.
-            generator: a CPU generator; codes are drawn on the CPU, so that a seed gives the same codes on every device.
-        """
+        """Return n images decoded from z ~ N(0, std²·I), drawn on the CPU: a seed gives the same on every device."""
         codes = std * torch.randn(n, self.latent_dim, generator=generator)
-        reference = next(self.parameters())
-        return self.decode(codes.to(reference))
+        return self.decode(codes.to(next(self.parameters())))
 
     def check_images(self, x: Tensor) -> None:
         """Raise ValueError unless x is a batch of this model's images."""
         if tuple(x.shape[1:]) != self.image_shape:
-            expected = ", ".join(map(str, self.image_shape))
-            raise ValueError(f"expected images of shape (B, {expected}), got {tuple(x.shape)}")
+            shape = ", ".join(map(str, self.image_shape))
+            raise ValueError(f"expected images of shape (B, {shape}), got {tuple(x.shape)}")
 
     def check_codes(self, z: Tensor) -> None:
         """Raise ValueError unless z is a batch of this model's codes."""

@@ -70,11 +70,6 @@ class VAE(_ConvAutoencoder):
     Source: https://arxiv.org/abs/1312.6114. `loss_terms` draws the noise of z from torch's global generator. Grey
     values under the Bernoulli likelihood make the cross entropy a useful loss but not a normalised density, so no
     likelihood follows from it.
-
-    Example:
-        >>> model = VAE(VAEConfig(latent_dim=10))
-        >>> model.encode(torch.rand(5, 1, 28, 28)).shape
-        torch.Size([5, 10])
     """
 
     def __init__(self, config: VAEConfig) -> None:
@@ -110,11 +105,6 @@ class WAE(_ConvAutoencoder):
     """Wasserstein autoencoder with a deterministic encoder and the MMD penalty (Tolstikhin et al. 2018, Algorithm 2).
 
     Source: https://arxiv.org/abs/1711.01558. `loss_terms` draws the prior's codes from torch's global generator.
-
-    Example:
-        >>> model = WAE(WAEConfig(latent_dim=10))
-        >>> model.encode(torch.rand(5, 1, 28, 28)).shape
-        torch.Size([5, 10])
     """
 
     def __init__(self, config: WAEConfig) -> None:
@@ -122,7 +112,6 @@ class WAE(_ConvAutoencoder):
         self.config = config
 
     def encode(self, x: Tensor) -> Tensor:
-        """Return the codes z, shape (B, d). Raises ValueError for images of another shape."""
         return self.features(x)
 
     def loss_terms(self, x: Tensor) -> dict[str, Tensor]:
@@ -143,10 +132,7 @@ def mmd(x: Tensor, y: Tensor) -> Tensor:
     """Return the unbiased estimate of MMD² between the distributions of x (n, d) and y (m, d); it may be negative.
 
     The kernel is the sum of C / (C + ‖a − b‖²) over C = 2d·`KERNEL_SCALES` (Tolstikhin et al. 2018, section 4 and the
-    authors' code, with σ² = 1 for the prior N(0, I)).
-
-    Raises:
-        ValueError: for fewer than two rows of x or y, for which there is no unbiased estimate.
+    authors' code, with σ² = 1 for the prior N(0, I)). Raises ValueError for fewer than two rows of x or y.
     """
     if min(x.shape[0], len(y)) < 2:
         raise ValueError(f"an unbiased MMD needs at least two codes on each side, got {x.shape[0]} and {len(y)}")

@@ -41,16 +41,11 @@ class VolumePreserving(Bijection):
     preserves_volume = True
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return ``(f(x), 0)``."""
         return self.map(x), x.new_zeros(x.shape[0])
 
 
 class Composition(Bijection):
-    """F = F_K ∘ … ∘ F_1 (Eq. 14); the log-determinants add up.
-
-    Arguments:
-        bijections: F_1 to F_K, in the order in which they are applied.
-    """
+    """F = F_K ∘ … ∘ F_1 (Eq. 14), given from F_1 on; the log-determinants add up."""
 
     bijections: Sequence[Bijection]
 
@@ -62,8 +57,7 @@ class Composition(Bijection):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         if self.recompute and torch.is_grad_enabled():
-            out: tuple[Tensor, Tensor] = recomputed(Recomputed(self.bijections), x)
-            return out
+            return recomputed(Recomputed(self.bijections), x)
         return self.compose(self.bijections, x)
 
     @staticmethod
@@ -113,11 +107,7 @@ class CheckerboardDownsample(VolumePreserving):
 
 
 class Flatten(VolumePreserving):
-    """(B, C, H, W) → (B, C·H·W), between the convolutional and the linear blocks.
-
-    Arguments:
-        shape: (C, H, W) of what comes in.
-    """
+    """(B, C, H, W) → (B, C·H·W), between the convolutional and the linear blocks; `shape` is (C, H, W)."""
 
     def __init__(self, shape: tuple[int, int, int]) -> None:
         super().__init__()
@@ -136,15 +126,12 @@ class Split(VolumePreserving):
     A bijection like the others: the deviation is what the likelihood compares with N(0, ε₀²I), and leaving it out of
     the inverse is the restriction-extension of Eq. 4. `part` and `unite` do the same without joining the two.
 
-    Arguments:
-        kept: number of leading features that make up z.
-        g: predicts r from z; None stands for g = 0 (section 3.4).
+    The first `kept` features make up z; `g` predicts r from it, None stands for g = 0 (section 3.4).
     """
 
     def __init__(self, kept: int, g: nn.Module | None) -> None:
         super().__init__()
-        self.kept = kept
-        self.g = g
+        self.kept, self.g = kept, g
 
     def z_r(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return the features z that go on, and the rest."""

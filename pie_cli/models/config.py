@@ -37,13 +37,15 @@ class PIEConfig(ModelConfig):
         name="eps",
     )
     conv_blocks: Annotated[int, Ge(0), Le(16)] = setting(
-        2, "Convolutional blocks; each halves the image's sides and keeps half of the variables.", option=False
+        2, "PIE's convolutional blocks; each halves the image's sides and keeps half of the variables."
     )
     linear_dims: Dims | None = setting(
-        None, "Sizes between the convolutional blocks and z, one linear block each.", option=False
+        None,
+        "Sizes between PIE's convolutional blocks and z, one linear block each: 256,64.",
+        default_text="64 where it lies between, else none",
     )
     couplings: Few = setting(3, "K_l, rotations and couplings in a block of PIE.", name="")
-    reflections: Count = setting(3, "Trained Householder reflections of a rotation (section 5.1: three).", option=False)
+    reflections: Count = setting(3, "Trained Householder reflections of a PIE's rotation (section 5.1).")
     scale: Scale = setting(
         "contractive",
         "How PIE's couplings scale: contractive s = 1 - a + a·sigmoid(t + 2), additive s = 1, or affine, free to "
@@ -68,10 +70,9 @@ class PIEConfig(ModelConfig):
     )
 
     def check_together(self) -> None:
-        factor = 2**self.conv_blocks
-        if any(side % factor for side in self.image_shape[1:]):
-            shape = f"(C, H, W) with H and W dividing by {factor}"
-            raise ValueError(f"`image_shape` must be {shape}, got {self.image_shape}")
+        factor, shape = 2**self.conv_blocks, self.image_shape
+        if any(side % factor for side in shape[1:]):
+            raise ValueError(f"`image_shape` must be (C, H, W) with H and W dividing by {factor}, got {shape}")
         before = self.conv_sizes[-1]
         for size in (*self.dims, self.latent_dim):
             if size > before:
@@ -82,8 +83,7 @@ class PIEConfig(ModelConfig):
     @property
     def conv_sizes(self) -> list[int]:
         """Number of variables before the first and after each convolutional block: 784, 392, 196."""
-        total = math.prod(self.image_shape)
-        return [total // 2**block for block in range(self.conv_blocks + 1)]
+        return [math.prod(self.image_shape) // 2**block for block in range(self.conv_blocks + 1)]
 
     @property
     def dims(self) -> tuple[int, ...]:
@@ -119,9 +119,7 @@ class PIEConfig(ModelConfig):
 class BaselineConfig(ModelConfig):
     """Sizes of the encoder and decoder that VAE and WAE share."""
 
-    width: Count = setting(
-        48, "Channels at half of the image's sides; at a quarter there are twice as many.", option=False
-    )
+    width: Count = setting(48, "Channels of VAE and WAE at half of the image's sides; twice as many at a quarter.")
 
     def check_together(self) -> None:
         if any(side % 4 for side in self.image_shape[1:]):
@@ -134,9 +132,9 @@ class BaselineConfig(ModelConfig):
 class VAEConfig(BaselineConfig):
     """Sizes and likelihood of a VAE."""
 
-    likelihood: Likelihood = setting("bernoulli", "p(x | z).", option=False)
+    likelihood: Likelihood = setting("bernoulli", "p(x | z) of a VAE.")
     # The default is about what ten code dimensions leave unexplained of MNIST, hence near the most likely variance.
-    variance: Positive = setting(0.01, "Variance of a pixel in [0, 1] under the gaussian likelihood.", option=False)
+    variance: Positive = setting(0.01, "Of a pixel in [0, 1] under a VAE's gaussian likelihood.")
 
 
 @dataclass(frozen=True)
@@ -144,4 +142,4 @@ class WAEConfig(BaselineConfig):
     """Sizes and penalty of a WAE-MMD."""
 
     # 10 in Tolstikhin et al. 2018, whose code multiplies the error by 0.05, which makes it 200 in these units.
-    mmd_weight: Weight = setting(10.0, "λ, the weight of WAE's MMD beside an image's squared error.", option=False)
+    mmd_weight: Weight = setting(10.0, "λ, the weight of WAE's MMD beside an image's squared error.")

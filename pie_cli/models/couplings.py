@@ -35,10 +35,8 @@ def affine_scale(t: Tensor) -> Tensor:
 class Coupling(Bijection):
     """Two groups of features x₁, x₂, each transformed by networks of the other (Fig. 5).
 
-    Arguments:
-        features: number of features D; x₁ has ⌊D/2⌋ of them and x₂ the rest.
-        network: makes the network that transforms one group from the other.
-        outputs: number of the network's outputs for each feature that it transforms.
+    Of D features x₁ has ⌊D/2⌋ and x₂ the rest. `network` makes what transforms one group from the other, with so many
+    outputs for each feature that it transforms.
     """
 
     def __init__(self, features: int, network: Network, outputs: int) -> None:
@@ -52,33 +50,25 @@ class Coupling(Bijection):
         output: Tensor = net(condition)
         return output.to(condition.dtype, memory_format=torch.contiguous_format)
 
+    @abstractmethod
     def leading(self, x: Tensor) -> Tensor:
         """Return y₁ alone: all that z needs where it lies in the first group."""
-        x1, x2 = x.split(self.sizes, dim=1)
-        return self._first(x1, x2)
-
-    @abstractmethod
-    def _first(self, x1: Tensor, x2: Tensor) -> Tensor:
-        """Return y₁."""
 
 
 class AdditiveCoupling(Coupling, VolumePreserving):
-    """y₁ = x₁ + b₁(x₂), y₂ = x₂ + b₂(y₁): Eq. 18 with s = 1.
-
-    Arguments:
-        features, network: see `Coupling`; the networks give b alone.
-    """
+    """y₁ = x₁ + b₁(x₂), y₂ = x₂ + b₂(y₁): Eq. 18 with s = 1; the networks give b alone."""
 
     def __init__(self, features: int, network: Network) -> None:
         super().__init__(features, network, outputs=1)
 
     def map(self, x: Tensor) -> Tensor:
         x1, x2 = x.split(self.sizes, dim=1)
-        y1 = self._first(x1, x2)
+        y1 = x1 + self._output(self.net1, x2)
         y2 = x2 + self._output(self.net2, y1)
         return torch.cat([y1, y2], dim=1)
 
-    def _first(self, x1: Tensor, x2: Tensor) -> Tensor:
+    def leading(self, x: Tensor) -> Tensor:
+        x1, x2 = x.split(self.sizes, dim=1)
         return x1 + self._output(self.net1, x2)
 
     def inverse(self, y: Tensor) -> Tensor:
@@ -91,9 +81,7 @@ class AdditiveCoupling(Coupling, VolumePreserving):
 class AffineCoupling(Coupling):
     """y₁ = s₁(x₂)⊙x₁ + b₁(x₂), y₂ = s₂(y₁)⊙x₂ + b₂(y₁): both groups are transformed (Eq. 18, Fig. 5).
 
-    Arguments:
-        features, network: see `Coupling`; one network gives s and b together.
-        scale: maps the network's raw output to s > 0, elementwise.
+    One network gives s and b together; `scale` maps its raw output to s > 0, elementwise.
     """
 
     def __init__(self, features: int, network: Network, scale: Scaling) -> None:
@@ -111,7 +99,8 @@ class AffineCoupling(Coupling):
     def map(self, x: Tensor) -> Tensor:
         return self._transform(x)[0]
 
-    def _first(self, x1: Tensor, x2: Tensor) -> Tensor:
+    def leading(self, x: Tensor) -> Tensor:
+        x1, x2 = x.split(self.sizes, dim=1)
         s1, b1 = self._s_b(self.net1, x2)
         return s1 * x1 + b1
 

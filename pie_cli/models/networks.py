@@ -36,18 +36,13 @@ def dense_network(inputs: int, outputs: int, width: int, depth: int) -> nn.Modul
 
 
 def _from_zero(layer: nn.Conv2d | nn.Linear) -> nn.Module:
-    nn.init.zeros_(layer.weight)
-    assert layer.bias is not None
-    nn.init.zeros_(layer.bias)
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
     return layer
 
 
 class Networks:
-    """The networks of a PIE, block by block; a subclass gives it others.
-
-    Arguments:
-        config: the model's.
-    """
+    """The networks of a PIE, block by block; a subclass gives it others."""
 
     def __init__(self, config: PIEConfig) -> None:
         self.config = config

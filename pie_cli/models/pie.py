@@ -6,7 +6,7 @@ Eq. 14–16, `PIE.log_prob_terms` Eq. 17, `PIE.decode` Eq. 4.
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from itertools import pairwise
+from itertools import pairwise, takewhile
 
 import torch
 from torch import Tensor, nn
@@ -23,11 +23,9 @@ from pie_cli.models.rotations import Householder, HouseholderConv1x1, Householde
 class PIEBlock(Composition):
     """One PIE x ↔ [z, r − g(z)]: Kl times (rotation, coupling), then the split (section 4.1, Fig. 4).
 
-    Arguments:
-        networks: makes the networks of s, b and g; it knows the model's configuration.
-        entry: what comes first: the downsampling of a convolutional block, the flattening before the linear ones.
-        shape: of the variables after that: (C, H, W) makes a convolutional block, (D,) a linear one.
-        kept: number of features (channels, or vector entries) that make up z.
+    First comes `entry`: the downsampling of a convolutional block, the flattening before the linear ones. A shape
+    (C, H, W) of the variables after that makes a convolutional block, (D,) a linear one; `kept` features (channels, or
+    vector entries) make up z.
     """
 
     def __init__(self, networks: Networks, entry: Sequence[Bijection], shape: tuple[int, ...], kept: int) -> None:
@@ -88,10 +86,8 @@ class PIEBlock(Composition):
         """
         inputs = x
         rotations = [bijection for bijection in self.flow if isinstance(bijection, Householder)]
-        for bijection in self.flow:
-            if bijection is rotations[0]:
-                break
-            x = bijection.map(x)
+        for entry in takewhile(lambda bijection: bijection is not rotations[0], self.flow):
+            x = entry.map(x)
         trained = torch.eye(rotations[0].vectors.shape[1], dtype=torch.float64)  # on the CPU: not all devices have it
         for rotation in rotations:
             trained = rotation.reflections().cpu().double() @ trained
@@ -117,10 +113,6 @@ class PIE(Autoencoder):
 
     Images are float tensors (B, C, H, W) in [0, 1]; the scaling to [−1, 1] is the model's first bijection. What is
     called residuals here are the deviations r_l − g_l(z_l), which Eq. 17 compares with N(0, ε₀²I).
-
-    Arguments:
-        config: sizes and constants.
-        networks: makes its networks; by default those of the configuration.
 
     Example:
         >>> model = PIE(PIEConfig(latent_dim=10, eps2=0.01))
@@ -166,10 +158,8 @@ class PIE(Autoencoder):
         return self._terms(z, residuals, log_det, self.eps2)
 
     def _terms(self, z: Tensor, residuals: list[Tensor], log_det: Tensor, eps2: float | Tensor) -> dict[str, Tensor]:
-        terms = {"log_p_z": gaussian_log_prob(z, 1.0)}
-        for level, residual in enumerate(residuals, 1):
-            terms[f"log_p_r{level}"] = gaussian_log_prob(residual, eps2)
-        return {**terms, "log_det": log_det}
+        log_p_r = {f"log_p_r{level}": gaussian_log_prob(r, eps2) for level, r in enumerate(residuals, 1)}
+        return {"log_p_z": gaussian_log_prob(z, 1.0), **log_p_r, "log_det": log_det}
 
     def log_prob(self, x: Tensor) -> Tensor:
         """Return log p(x) (Eq. 17), shape (B,), in nats, as a density over images in [0, 1]."""
@@ -184,11 +174,7 @@ class PIE(Autoencoder):
 
         With a weight of reconstruction, that times the squared error of decoding from z alone is added, in the range
         [−1, 1], to `x` as it is: in training with its noise, whose variance is the least that the error can be.
-
-        Arguments:
-            x: images (B, C, H, W) in [0, 1].
-            eps2: takes the place of ε₀² while a training anneals it.
-            reconstruction: takes the place of the configuration's weight of that error meanwhile.
+        While a training anneals ε₀², `eps2` and `reconstruction` take the places of ε₀² and of that weight.
         """
         z, residuals, log_det = self(x)
         terms = self._terms(z, residuals, log_det, self.eps2 if eps2 is None else eps2)
@@ -209,8 +195,7 @@ class PIE(Autoencoder):
         terms = {name: term.mean() for name, term in self._terms(z, residuals, log_det, variance).items()}
         nll = -torch.stack(list(terms.values())).sum()
         loss = nll / x[0].numel()
-        for level, residual in enumerate(residuals, 1):
-            terms[f"r{level}_over_eps2"] = residual.square().mean() / variance
+        terms |= {f"r{level}_over_eps2": r.square().mean() / variance for level, r in enumerate(residuals, 1)}
         weight = self.config.reconstruction if reconstruction is None else reconstruction
         if reconstruction is not None or weight:
             terms["reconstruction"] = self._error_from_z(z, x)
@@ -231,13 +216,8 @@ class PIE(Autoencoder):
     def decode(self, z: Tensor, residuals: Sequence[Tensor] | None = None, keep: int | None = None) -> Tensor:
         """Return F⁻¹([z, g(z)]), level by level (Eq. 4, 15); with residuals, the exact inverse of `forward`.
 
-        Arguments:
-            z: codes (B, d).
-            residuals: as `forward` returns them; None stands for zeros at every level.
-            keep: use only the `keep` residuals nearest to z, zeros for the others; all of them by default.
-
-        Raises:
-            ValueError: for codes of another shape, or `keep` out of range or given without residuals.
+        With `keep`, only so many residuals, those nearest to z, are used, and zeros for the others. Raises ValueError
+        for codes of another shape, or `keep` out of range or given without residuals.
         """
         self.check_codes(z)
         levels = len(self.residual_sizes)
@@ -245,8 +225,7 @@ class PIE(Autoencoder):
             raise ValueError("keep needs residuals")
         if residuals is not None and len(residuals) != levels:
             raise ValueError(f"expected {levels} residuals, got {len(residuals)}")
-        if keep is None:
-            keep = levels
+        keep = levels if keep is None else keep
         if not 0 <= keep <= levels:
             raise ValueError(f"keep must lie between 0 and {levels}, got {keep}")
         kept = list(residuals[levels - keep :]) if residuals is not None else []
@@ -274,12 +253,17 @@ class PIE(Autoencoder):
         for block in self.blocks:
             y = block.start_from_principal_axes(y)
 
+    @property
+    def first_rotations(self) -> list[Householder]:
+        """Each block's first rotation: those that a start from data gives a constant."""
+        of_blocks = ([one for one in block.flow if isinstance(one, Householder)] for block in self.blocks)
+        return [rotations[0] for rotations in of_blocks]
+
     def expect(self, names: Iterable[str]) -> None:
-        """Make room for the constant rotations that a state has, where a model started from data."""
-        wanted = set(names)
-        for name, module in self.named_modules():
-            if isinstance(module, Householder) and f"{name}.q" in wanted:
-                module.make_room()
+        """Make room for the constant rotations, where the names of a state have one: the model started from data."""
+        if any(name.endswith(".q") for name in names):
+            for rotation in self.first_rotations:
+                rotation.make_room()
 
 
 def _blocks(networks: Networks) -> list[PIEBlock]:

@@ -13,9 +13,6 @@ class Recomputed(nn.Module):
 
     Backward, the chain runs again, keeping the input of each bijection, and each bijection once more: memory does not
     grow with the length of the chain, and gradients are those of the plain chain.
-
-    Arguments:
-        bijections: modules that return a value and its log-determinant.
     """
 
     def __init__(self, bijections: Sequence[nn.Module]) -> None:

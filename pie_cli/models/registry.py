@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from pie_cli.io.tensors import check_tensors
 from pie_cli.models.base import Autoencoder
@@ -11,21 +11,16 @@ from pie_cli.models.baselines import VAE, WAE
 from pie_cli.models.config import ModelConfig, PIEConfig, VAEConfig, WAEConfig
 from pie_cli.models.couplings import AdditiveCoupling
 from pie_cli.models.pie import PIE
-from pie_cli.models.rotations import Householder
 
 LAYOUT = 2  # of a state's tensors; see `upgrade`
 
 Build = Callable[[ModelConfig], Autoencoder]
+MODELS: dict[type[ModelConfig], Callable[..., Autoencoder]] = {PIEConfig: PIE, VAEConfig: VAE, WAEConfig: WAE}
 
 
 def build_model(config: ModelConfig) -> Autoencoder:
     """Return a fresh model; its weights come from torch's global generator."""
-    if isinstance(config, PIEConfig):
-        return PIE(config)
-    if isinstance(config, VAEConfig):
-        return VAE(config)
-    assert isinstance(config, WAEConfig)
-    return WAE(config)
+    return MODELS[type(config)](config)
 
 
 def restore_model(
@@ -38,29 +33,28 @@ def restore_model(
         if layout < LAYOUT:
             weights = upgrade(sketch, weights)
         sketch.expect(weights)
-    except (RuntimeError, OverflowError, IndexError) as error:
+    except (RuntimeError, OverflowError, IndexError, KeyError) as error:
         raise ValueError("no model has such sizes") from error
     check_tensors(weights, sketch.state_dict())
     model = build(config)
-    model.expect(weights)
     model.load_state_dict(weights)
     return model
 
 
-def upgrade(model: nn.Module, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+def upgrade(model: Autoencoder, weights: dict[str, Tensor]) -> dict[str, Tensor]:
     """Return weights of layout 1 in today's.
 
     There, an additive coupling's networks gave a scale too, which had no effect, and every rotation had a constant
-    called "start", most of which were the identity.
+    called "start", the identity but for those that a start from data had set.
     """
-    upgraded = dict(weights)
+    upgraded, shapes = dict(weights), model.state_dict()
+    constants = {name: upgraded.pop(name) for name in weights if name.endswith(".start")}
+    started = not all(torch.equal(q, torch.eye(q.shape[0], dtype=q.dtype)) for q in constants.values())
     for name, module in model.named_modules():
         if isinstance(module, AdditiveCoupling):
-            for key, tensor in model.state_dict(prefix="").items():
-                if key.startswith((f"{name}.net1.", f"{name}.net2.")) and key in upgraded:
-                    upgraded[key] = upgraded[key][-tensor.shape[0] :] if tensor.shape[0] else upgraded[key][:0]
-        elif isinstance(module, Householder) and f"{name}.start" in upgraded:
-            start = upgraded.pop(f"{name}.start")
-            if not torch.equal(start, torch.eye(start.shape[0], dtype=start.dtype)):
-                upgraded[f"{name}.q"] = start
+            for key in upgraded.keys() & shapes.keys():
+                if key.startswith((f"{name}.net1.", f"{name}.net2.")):
+                    upgraded[key] = upgraded[key][upgraded[key].shape[0] - shapes[key].shape[0] :]
+        elif started and isinstance(model, PIE) and any(module is one for one in model.first_rotations):
+            upgraded[f"{name}.q"] = constants[f"{name}.start"]
     return upgraded

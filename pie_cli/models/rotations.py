@@ -20,11 +20,8 @@ class Householder(VolumePreserving):
 
     The v_k are trained. Q is a constant orthogonal matrix (so itself a product of reflections); until `start_from` sets
     it there is none, which stands for the identity. The product is orthogonal whatever the optimizer does to the v_k,
-    and its inverse is its transpose.
-
-    Arguments:
-        features: number of features n; at most n reflections are useful, so no more than that are kept.
-        reflections: number K of trained reflections; three in the paper (section 5.1).
+    and its inverse is its transpose. Of n features at most n reflections are useful, so no more than that are kept; the
+    paper has three (section 5.1).
     """
 
     q: Tensor | None
@@ -82,15 +79,13 @@ class HouseholderLinear(Householder):
 
     def map(self, x: Tensor) -> Tensor:
         with _full_precision(x):
-            v, w = self.factors()
-            q = self.constant
+            (v, w), q = self.factors(), self.constant
             x = x if q is None else F.linear(x, q)
             return torch.addmm(x, x @ w.T, v, alpha=-1)
 
     def inverse(self, y: Tensor) -> Tensor:
         with _full_precision(y):
-            v, w = self.factors()
-            q = self.constant
+            (v, w), q = self.factors(), self.constant
             y = torch.addmm(y, y @ v.T, w, alpha=-1)
             return y if q is None else y @ q
 

@@ -10,6 +10,7 @@ from pie_cli.constants import EPS2_VALUES
 Numbers = Mapping[str, float]
 Parts = dict[str, bool]  # what a claim asks for, and whether each is so
 Measured = Mapping[str, Numbers]  # the figures of merit of "pie-d10-eps0.01", "vae-d8", "pca-d10", "true", …
+Checked = tuple[Parts, dict[str, float]]  # and the numbers that were looked at
 
 TIGHT, MIDDLE, LOOSE = EPS2_VALUES
 # Decided before the figures of the full runs were seen.
@@ -47,16 +48,13 @@ class _Claim:
     section: str
     criterion: str
     why_it_may_fail: str
-    check: Callable[[Measured], tuple[Parts, dict[str, float]]]
+    check: Callable[[Measured], Checked]
 
 
 def judge(measured: Measured, incomparable: str = "", seeds: Sequence[Measured] = ()) -> list[Judgement]:
-    """Return a verdict for each of the paper's claims.
+    """Return a verdict for each of the paper's claims, from the means over seeds and, in `seeds`, each seed's figures.
 
-    Arguments:
-        measured: figures of merit by run, without the seed in its name; the means, where there are several seeds.
-        incomparable: why these runs do not compare with the paper's; a tendency is given in the place of a verdict.
-        seeds: the figures of each seed, likewise.
+    `incomparable` says why these runs do not compare with the paper's: a tendency is given in the place of a verdict.
     """
     return [_judge(number, claim, measured, incomparable, seeds) for number, claim in enumerate(CLAIMS, 1)]
 
@@ -97,17 +95,14 @@ def _named(title: str, values: Mapping[float, float]) -> dict[str, float]:
     return {f"{title}, ε₀² = {eps2:g}": value for eps2, value in values.items()}
 
 
-def _lower_reconstructs_better(measured: Measured) -> tuple[Parts, dict[str, float]]:
+def _lower_reconstructs_better(measured: Measured) -> Checked:
     mse = _of_all(measured, "mse")
-    better = 1 - MSE_MARGIN
-    parts = {
-        "0.01 better than 0.1": mse[TIGHT] < better * mse[MIDDLE],
-        "0.1 better than 1": mse[MIDDLE] < better * mse[LOOSE],
-    }
+    pairs = (TIGHT, MIDDLE), (MIDDLE, LOOSE)
+    parts = {f"{low:g} better than {high:g}": mse[low] < (1 - MSE_MARGIN) * mse[high] for low, high in pairs}
     return parts, _named("MSE", mse)
 
 
-def _loose_cannot_reconstruct(measured: Measured) -> tuple[Parts, dict[str, float]]:
+def _loose_cannot_reconstruct(measured: Measured) -> Checked:
     mse, accuracy = _of_all(measured, "mse"), _of_all(measured, "reconstruction_accuracy")
     floor = measured["pca-d10"]["mse"]
     parts = {
@@ -115,14 +110,11 @@ def _loose_cannot_reconstruct(measured: Measured) -> tuple[Parts, dict[str, floa
         "MSE above the others'": mse[LOOSE] > CANNOT_MARGIN * max(mse[TIGHT], mse[MIDDLE]),
         "less recognised": accuracy[LOOSE] < min(accuracy[TIGHT], accuracy[MIDDLE]) - ACCURACY_MARGIN,
     }
-    return parts, {
-        **_named("MSE", mse),
-        "MSE, PCA": floor,
-        **_named("classifier accuracy on reconstructions", accuracy),
-    }
+    recognised = _named("classifier accuracy on reconstructions", accuracy)
+    return parts, {**_named("MSE", mse), "MSE, PCA": floor, **recognised}
 
 
-def _narrow_is_more_accurate(measured: Measured) -> tuple[Parts, dict[str, float]]:
+def _narrow_is_more_accurate(measured: Measured) -> Checked:
     numbers, parts = dict[str, float](), Parts()
     for eps2 in (TIGHT, MIDDLE):
         of = measured[_pie(eps2)]
@@ -135,13 +127,13 @@ def _narrow_is_more_accurate(measured: Measured) -> tuple[Parts, dict[str, float
     return parts, numbers
 
 
-def _tight_interpolates_through_digits(measured: Measured) -> tuple[Parts, dict[str, float]]:
+def _tight_interpolates_through_digits(measured: Measured) -> Checked:
     sure = _of_all(measured, "path_confidence")
     parts = {f"{eps2:g} above 1": sure[eps2] > sure[LOOSE] + ACCURACY_MARGIN for eps2 in (TIGHT, MIDDLE)}
     return parts, _named("confidence along the path", sure)
 
 
-def _tight_separates(measured: Measured) -> tuple[Parts, dict[str, float]]:
+def _tight_separates(measured: Measured) -> Checked:
     silhouette, accuracy = _of_all(measured, "umap_silhouette"), _of_all(measured, "umap_knn_accuracy")
     distance = _of_all(measured, "umap_distance_from_gaussian")
     parts = Parts()
@@ -149,24 +141,18 @@ def _tight_separates(measured: Measured) -> tuple[Parts, dict[str, float]]:
         parts[f"{name}, 0.01 not below 0.1"] = values[TIGHT] > values[MIDDLE] - MARGIN
         parts[f"{name}, both above 1"] = min(values[TIGHT], values[MIDDLE]) > values[LOOSE] + MARGIN
     parts["farther from a Gaussian"] = min(distance[TIGHT], distance[MIDDLE]) > distance[LOOSE] + MARGIN
-    return parts, {
-        **_named("silhouette in the plane", silhouette),
-        **_named("5-NN accuracy in the plane", accuracy),
-        **_named("distance of the plane from a Gaussian", distance),
-    }
+    numbers = _named("silhouette in the plane", silhouette) | _named("5-NN accuracy in the plane", accuracy)
+    return parts, numbers | _named("distance of the plane from a Gaussian", distance)
 
 
-def _too_tight_is_fuzzy(measured: Measured) -> tuple[Parts, dict[str, float]]:
-    numbers, parts = dict[str, float](), Parts()
+def _too_tight_is_fuzzy(measured: Measured) -> Checked:
+    tight, middle, numbers = measured[_pie(TIGHT)], measured[_pie(MIDDLE)], dict[str, float]()
     for name in ("precision", "confidence", "sharpness"):
-        values = {eps2: measured[_pie(eps2)][name] for eps2 in (TIGHT, MIDDLE)}
-        if name != "sharpness":
-            parts[f"lower {name}"] = values[TIGHT] < values[MIDDLE] - MARGIN
-        numbers |= _named(f"{name} at N(0, 1)", values)
-    return parts, numbers
+        numbers |= _named(f"{name} at N(0, 1)", {TIGHT: tight[name], MIDDLE: middle[name]})
+    return {f"lower {name}": tight[name] < middle[name] - MARGIN for name in ("precision", "confidence")}, numbers
 
 
-def _sharper(measured: Measured, others: tuple[str, ...]) -> tuple[Parts, dict[str, float]]:
+def _sharper(measured: Measured, others: tuple[str, ...]) -> Checked:
     pie = measured[_pie(TIGHT, 8)]
     numbers = {"sharpness, PIE at ε₀² = 0.01": pie["sharpness"], "its error": pie["sharpness_error"]}
     parts = Parts()

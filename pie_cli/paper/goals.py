@@ -19,28 +19,17 @@ FITTED = "fitted_frechet_distance"
 
 @dataclass(frozen=True)
 class Goal:
-    """One goal.
+    """One goal."""
 
-    Arguments:
-        figure: what is measured.
-        must, aim: what it should be at least, and at best.
-        ours: what it is.
-        reached: "aim", "must" or "missed".
-    """
-
-    figure: str
-    must: str
-    aim: str
-    ours: str
-    reached: str
+    figure: str  # what is measured
+    must: str  # what it should be at least
+    aim: str  # and at best
+    ours: str  # what it is
+    reached: str  # "aim", "must" or "missed"
 
 
 def goals(measured: Mapping[str, Numbers]) -> list[Goal]:
-    """Return every goal with what was measured, given the figures of merit by run without its seed.
-
-    Raises:
-        KeyError: naming a run that was not measured.
-    """
+    """Return every goal with what was measured, by run without its seed; KeyError names one that was not measured."""
     return [
         Goal(figure, must, aim, ours, "aim" if reaches_must and reaches_aim else "must" if reaches_must else "missed")
         for figure, must, aim, ours, reaches_must, reaches_aim in _rows(measured)

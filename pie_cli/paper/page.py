@@ -1,13 +1,11 @@
 """The page that a reproduction writes: what the paper states, what was measured, and the verdicts."""
 
-from collections.abc import Mapping, Sequence
-
 import pandas as pd
 
 from pie_cli.config.run import FULL_EPOCHS
 from pie_cli.io.text import markdown_text
 from pie_cli.paper import table1
-from pie_cli.paper.claims import Judgement
+from pie_cli.paper.claims import Judgement, Numbers
 from pie_cli.plots.tables import markdown
 
 FIGURES = {
@@ -41,20 +39,16 @@ GOALS_NOTE = (
 
 
 def results_page(
-    judgements: Sequence[Judgement],
-    tables: Mapping[str, pd.DataFrame],
-    certificate: Mapping[str, float],
-    facts: Mapping[str, str],
+    judgements: list[Judgement],
+    tables: dict[str, pd.DataFrame],
+    certificate: Numbers,
+    facts: dict[str, str],
     quick: bool,
 ) -> str:
     """Return results/README.md.
 
-    Arguments:
-        judgements: as `claims.judge` returns them.
-        tables: "table1", its "audit", and the "evaluation" of all runs; of full ones the "goals" too.
-        certificate: of the inverse, as `reproduce.certify` returns it.
-        facts: where the numbers come from: command, seeds, commit, machine, time; shown as they are, without markup.
-        quick: whether the runs were shorter than full ones, which the page then says first.
+    `tables` are "table1", its "audit", and the "evaluation" of all runs; of full ones the "goals" too. `facts`, shown
+    without markup, say where the numbers come from. Of `quick` runs, shorter than full ones, the page says so first.
     """
     parts = ["# Results: the paper beside the measurement", ""]
     if quick:
@@ -78,7 +72,7 @@ def results_page(
     return "\n".join(parts)
 
 
-def _verdicts(judgements: Sequence[Judgement]) -> list[str]:
+def _verdicts(judgements: list[Judgement]) -> list[str]:
     """Return a table of the verdicts and, below it, the numbers behind each; where seeds disagree, it says so."""
     lines = ["| | the paper's claim | section | verdict |", "|---|---|---|---|"]
     for j in judgements:

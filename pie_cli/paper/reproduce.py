@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from functools import cache
 
@@ -33,15 +33,10 @@ DIMS = (LATENT_DIM, SHARPNESS_LATENT_DIM)
 
 
 def reproduce(suite: Suite, seeds: int, baseline_seeds: int) -> list[Judgement]:
-    """Train what is missing, draw Fig. 7 to 9, write Table 1, the evaluation, the verdicts and the page of results.
+    """Train what is missing, draw Fig. 7 to 9, write Table 1, the evaluation and the page of results; return verdicts.
 
-    Arguments:
-        suite: data, profile and place.
-        seeds: number of seeds of every PIE; figures and Table 1 show seed 0, verdicts and evaluation the means.
-        baseline_seeds: the same of VAE and WAE.
-
-    Returns:
-        the verdicts.
+    Every PIE has `seeds` seeds, VAE and WAE have `baseline_seeds`. Figures and Table 1 show seed 0, verdicts and
+    evaluation the means.
     """
     started = time.monotonic()
     configs = paper_runs(suite, seeds, baseline_seeds)
@@ -51,34 +46,18 @@ def reproduce(suite: Suite, seeds: int, baseline_seeds: int) -> list[Judgement]:
     evaluations = suite.evaluations(configs, meanwhile=lambda: [pca(d) for d in DIMS])
     suite.console.print(f"drawing Fig. 7, 8 and 9 and writing the tables into {suite.place.results_dir}")
     draw_figures(suite, evaluations)
-    certificate = certify(suite, evaluations)
-    rows = write_table_1(suite, configs, evaluations)
-    floors = {f"pca-d{d}": [pca(d)] for d in DIMS}
-    numbers = {name: evaluation.numbers for name, evaluation in evaluations.items()}
-    judgements = write_page(suite, runs, numbers, floors, rows, certificate)
+    judgements = write_page(suite, runs, evaluations, {f"pca-d{d}": [pca(d)] for d in DIMS})
     suite.console.print(_time_taken(missing, time.monotonic() - started, suite.place.jobs))
     return judgements
 
 
 def write_page(
-    suite: Suite,
-    runs: Sequence[Run],
-    numbers: Mapping[str, dict[str, float]],
-    floors: Mapping[str, list[dict[str, float]]],
-    rows: Sequence[table1.Row],
-    certificate: Mapping[str, float],
+    suite: Suite, runs: list[Run], evaluations: dict[str, Evaluation], floors: dict[str, list[dict[str, float]]]
 ) -> list[Judgement]:
-    """Write the evaluation of all runs, the verdicts, and README.md, which shows all; return the verdicts.
-
-    Arguments:
-        suite: data, profile and place.
-        runs: all, of any number of seeds.
-        numbers: figures of merit of each run, by its name.
-        floors: those of PCA, by what the evaluation calls it.
-        rows: of Table 1, the true images first.
-        certificate: as `certify` returns it.
-    """
+    """Write Table 1, the evaluation of all runs and of PCA, the verdicts, and README.md, which shows all."""
     folder, facts, configs = suite.place.results_dir, suite.facts(runs), [run.config for run in runs]
+    certificate, rows = certify(suite, evaluations), write_table_1(suite, configs, evaluations)
+    numbers = {name: evaluation.numbers for name, evaluation in evaluations.items()}
     families = {**floors, **suite.by_family(configs, numbers)}
     evaluation = summary(families)
     raw = pd.DataFrame({"run": run.name, **numbers[run.name]} for run in runs)

@@ -1,14 +1,12 @@
 """What sharpness, evaluate and reproduce share: the data, the classifier, the profile, and the evaluation of runs."""
 
-from __future__ import annotations
-
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, Self, TypeVar
 
 from rich.console import Console
 
@@ -49,7 +47,7 @@ class Suite:
     def prepare(
         cls, console: Console, profile: str, jobs: int | None, data_dir: Path | None, offline: bool, results_dir: Path,
         device: str, dataset: str = "mnist", recipe: Recipe = "stable",
-    ) -> Suite:  # fmt: skip
+    ) -> Self:  # fmt: skip
         """Return the suite of a profile; the quick one has a folder of its own and never mixes with full runs."""
         accelerator = find_accelerator(device)
         folder = results_dir / "quick" if profile == "quick" else results_dir
@@ -65,9 +63,8 @@ class Suite:
     @cached_property
     def classifier(self) -> Classifier:
         """What measures realism, trained where it is missing."""
-        return load_or_train_classifier(
-            self.place.results_dir, self.dataset.train, self.dataset_name, self.console.print
-        )
+        folder = self.place.results_dir
+        return load_or_train_classifier(folder, self.dataset.train, self.dataset_name, self.console.print)
 
     @property
     def quick(self) -> bool:
@@ -81,9 +78,7 @@ class Suite:
             return "quick profile: trained too briefly to compare with the paper"
         return "" if self.dataset_name == "mnist" else f"the paper's images are MNIST's, not {self.dataset_name}"
 
-    def config(
-        self, model: str, latent_dim: int, seed: int, eps2: float | None = None, **settings: object
-    ) -> RunConfig:
+    def config(self, model: str, latent_dim: int, seed: int, eps2: float | None = None, **settings: Any) -> RunConfig:
         """Return the configuration of a run in this profile and recipe."""
         recipe: Recipe = self.recipe if model == "pie" else "stable"
         settings = {"latent_dim": latent_dim, "dataset": self.dataset_name, "seed": seed, **settings}
@@ -106,10 +101,8 @@ class Suite:
     ) -> dict[str, Evaluation]:
         """Return the evaluation of each run by name; what is not trained yet is trained first, and announced.
 
-        `meanwhile` is called while other processes train; not at all where nothing is to be done.
-
-        Raises:
-            PIEError: with `train` False, if a run is missing; the message names the commands that train it.
+        `meanwhile` is called while other processes train; not at all where nothing is to be done. Without `train`, a
+        missing run raises PIEError, which names the commands that train it.
         """
         runs = {run_name(config): self.place.run(config) for config in configs}
         for run in runs.values():
@@ -140,19 +133,16 @@ class Suite:
     def facts(self, runs: Iterable[Run]) -> dict[str, str]:
         """Return where the numbers of these runs come from."""
         runs = list(runs)
-        epochs = sorted({run.config.training.epochs for run in runs})
         origins = [run.provenance for run in runs]
         seconds = sum(float(facts.get("wall_seconds", math.nan)) for facts in origins)
         # Several machines may have shared the work.
-        machines = {
-            f"{facts.get('processor')}, {facts.get('device')}, threads: {facts.get('threads')}" for facts in origins
-        }
+        machines = {f"{of.get('processor')}, {of.get('device')}, threads: {of.get('threads')}" for of in origins}
         return {
             "command": command_line(),
             "recipe": self.recipe,
             "data": self.dataset_name,
             "test images": f"{len(self.dataset.test):,}",
-            "epochs of a training": ", ".join(map(str, epochs)),
+            "epochs of a training": ", ".join(map(str, sorted({run.config.training.epochs for run in runs}))),
             "seeds": ", ".join(sorted({str(run.config.training.seed) for run in runs})),
             "trained on": " and ".join(sorted(machines)),
             "training time of all runs": f"{seconds / 60:.0f} min",

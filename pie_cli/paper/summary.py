@@ -40,13 +40,10 @@ def summary(numbers: Mapping[str, Sequence[Mapping[str, float]]]) -> pd.DataFram
     columns: dict[str, list[object]] = {"": list(MEASURES.values())}
     for name, runs in numbers.items():
         table = pd.DataFrame(runs).reindex(columns=list(MEASURES))
-        mean, std = _mean(table), table.std(ddof=1)
+        mean, std = _mean(table), table.std(ddof=1).drop(list(WORST))
         columns[name] = [
-            _with_spread(mean[m], std[m]) if m not in WORST and std[m] > 0 else float(mean[m]) for m in MEASURES
+            # The deviation has one digit, and that as 20, not as 2e+01.
+            f"{mean[m]:.4g} ± {float(f'{std[m]:.1g}'):g}" if std.get(m, 0) > 0 else float(mean[m])
+            for m in MEASURES
         ]
     return pd.DataFrame(columns)
-
-
-def _with_spread(mean: float, std: float) -> str:
-    """Return mean ± standard deviation, the latter to one digit, and that as 20, not as 2e+01."""
-    return f"{mean:.4g} ± {float(f'{std:.1g}'):g}"

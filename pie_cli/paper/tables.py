@@ -16,10 +16,9 @@ from pie_cli.runs.find import finished_run, finished_runs
 
 
 def sharpness_runs(models: str, eps2: str | None) -> list[tuple[str, float | None]]:
-    """Return the rows that --models and --eps2 (None: the paper's) ask for, as pairs of model and ε₀².
+    """Return the rows that `models` and `eps2` (None: the paper's) ask for, as pairs of model and ε₀².
 
-    Raises:
-        UsageError: for an unknown model, a doubled one, an empty list, an ε₀² that is no number or has no PIE.
+    Raises UsageError for an unknown model, a doubled one, an empty list, an ε₀² that is no number or has no PIE.
     """
     names = [name.strip() for name in models.split(",")]
     if unknown := [name for name in names if name not in CONFIGS]:
@@ -51,8 +50,7 @@ def print_evaluation(suite: Suite, folders: list[Path]) -> None:
     """Write and print the figures of merit of run folders, or of all finished runs of the data set in the folder."""
     runs = [finished_run(folder) for folder in folders]
     for run in runs:
-        if run.config.training.dataset != suite.dataset_name:
-            name = run.config.training.dataset
+        if (name := run.config.training.dataset) != suite.dataset_name:
             raise UsageError(f"{run.folder} was trained on {name}; add `dataset` {name}")
     if not folders:
         runs = finished_runs(suite.place.results_dir, suite.dataset_name, suite.console.print)
@@ -61,9 +59,8 @@ def print_evaluation(suite: Suite, folders: list[Path]) -> None:
     labels = [run.label for run in runs]
     if doubled := next((label for label in labels if labels.count(label) > 1), None):
         raise UsageError(f"two of the runs are {doubled}; give each once")
-    numbers: dict[str, list[dict[str, float]]] = {}
-    for d in sorted({run.config.model.latent_dim for run in runs}):
-        numbers[f"PCA d = {d}"] = [suite.pca(d)]
+    dims = sorted({run.config.model.latent_dim for run in runs})
+    numbers = {f"PCA d = {d}": [suite.pca(d)] for d in dims}
     for run in runs:
         suite.console.print(f"evaluating {run.label}")
         numbers[run.label] = [suite.evaluate(run).numbers]

@@ -24,14 +24,12 @@ mpl.rcParams.update({"pdf.fonttype": 42, "svg.hashsalt": "pie", "savefig.dpi": 1
 
 def save(figure: Figure, stem: Path) -> list[Path]:
     """Write `figure` as stem.pdf and stem.png; return the two paths."""
-    undated: dict[str, dict[str, str | None]] = {"pdf": {"CreationDate": None}, "png": {"Software": None}}
     paths = []
-    for kind, metadata in undated.items():
-        path = stem.with_name(f"{stem.name}.{kind}")
+    for kind, dated in (("pdf", "CreationDate"), ("png", "Software")):
         buffer = BytesIO()
-        figure.savefig(buffer, format=kind, metadata=metadata)
-        write_bytes(path, buffer.getvalue())
-        paths.append(path)
+        figure.savefig(buffer, format=kind, metadata={dated: None})
+        paths.append(stem.with_name(f"{stem.name}.{kind}"))
+        write_bytes(paths[-1], buffer.getvalue())
     return paths
 
 
@@ -51,8 +49,7 @@ def draw_images(axes: Axes, images: Array) -> None:
     picture = tiles[:, :, 0] if channels == 1 else tiles[:, :, :3]
     axes.imshow(np.nan_to_num(picture), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
     axes.set(xticks=[], yticks=[])
-    for spine in axes.spines.values():
-        spine.set_visible(False)
+    axes.spines[:].set_visible(False)
 
 
 def image_grid(images: Array, title: str, labels: Sequence[str] = ()) -> Figure:
@@ -75,16 +72,9 @@ def image_grid(images: Array, title: str, labels: Sequence[str] = ()) -> Figure:
 def draw_embedding(axes: Axes, points: Array, labels: NDArray[np.int64]) -> None:
     """Show points (N, 2) coloured by digit."""
     for digit in np.unique(labels):
-        chosen = points[labels == digit]
-        axes.scatter(
-            chosen[:, 0],
-            chosen[:, 1],
-            s=2,
-            color=DIGIT_COLOURS(int(digit) % 10),
-            label=str(digit),
-            linewidths=0,
-            rasterized=True,
-        )
+        x, y = points[labels == digit].T
+        colour = DIGIT_COLOURS(int(digit) % 10)
+        axes.scatter(x, y, s=2, color=colour, label=str(digit), linewidths=0, rasterized=True)
     axes.set(xticks=[], yticks=[], xlabel="UMAP 1", ylabel="UMAP 2")
 
 
@@ -102,8 +92,8 @@ def learning_curve(history: pd.DataFrame, title: str) -> Figure:
     """Return loss and z-only reconstruction MSE by epoch, from the columns of metrics.csv."""
     figure = Figure(figsize=(7, 2.8), layout="constrained")
     left, right = figure.subplots(1, 2)
-    left.plot(history["epoch"], history["train_loss"], "o-", label="training", markersize=3)
-    left.plot(history["epoch"], history["val_loss"], "o-", label="validation", markersize=3)
+    for column, label in (("train_loss", "training"), ("val_loss", "validation")):
+        left.plot(history["epoch"], history[column], "o-", label=label, markersize=3)
     left.set(xlabel="epoch", ylabel="loss per pixel value")
     left.legend(frameon=False)
     right.plot(history["epoch"], history["val_mse"], "o-", color="tab:green", markersize=3)
@@ -126,9 +116,8 @@ def sharpness(values: Sequence[Array], strips: Sequence[Array], names: Sequence[
         body.set_alpha(0.6)
     left.set_yticks(list(positions), names)
     left.set(xlabel="sharpness of an image (Laplacian variance)", xlim=(0, None))
-    left.axvline(
-        float(np.mean(values[0])), color="black", linewidth=0.8, linestyle=":", label="mean of the true images"
-    )
+    true = float(np.mean(values[0]))
+    left.axvline(true, color="black", linewidth=0.8, linestyle=":", label="mean of the true images")
     left.legend(frameon=False, fontsize=7)
     left.set_title(title, fontsize=8)
     draw_images(right, np.stack(strips))
@@ -139,11 +128,8 @@ def sharpness(values: Sequence[Array], strips: Sequence[Array], names: Sequence[
 def figure_7(columns: Sequence[Mapping[str, Array]], labels: NDArray[np.int64], titles: Sequence[str]) -> Figure:
     """Return the page of Fig. 7: rows (a) to (e), one column a run.
 
-    Arguments:
-        columns: for each run "reconstructions", "samples", "narrow" and "interpolations", as (rows, columns, C, H, W)
-            images, and "plane" (N, 2).
-        labels: digits of the plane's points.
-        titles: of the columns.
+    A column has "reconstructions", "samples", "narrow" and "interpolations" as (rows, columns, C, H, W) images, and a
+    "plane" (N, 2), whose points have the digits `labels`.
     """
     rows = {
         "reconstructions": "(a) test images above\nreconstructions",

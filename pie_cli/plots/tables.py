@@ -10,30 +10,27 @@ from rich.text import Text
 from pie_cli.io.files import write_text
 from pie_cli.io.text import markdown_text, one_line
 
+# Of symbols that not every LaTeX engine knows.
+LATEX = {"ε₀²": r"$\varepsilon_0^2$", "±": r"$\pm$", "−": "$-$", "–": "--", "|": r"$|$", "é": r"\'e"}
+
 
 def write_table(
     frame: pd.DataFrame, stem: Path, note: str, digits: int = 4, raw: pd.DataFrame | None = None
 ) -> list[Path]:
-    """Write `frame` as stem.md and stem.tex, rounded and with a note below, and as stem.csv in full precision.
+    """Write `frame` as stem.md and stem.tex, rounded and with a note below, and in full precision as stem.csv.
 
     `raw`, if given, takes its place in the CSV: the single runs behind a summary.
     """
     paths = [stem.with_name(f"{stem.name}.{kind}") for kind in ("csv", "md", "tex")]
     write_text(paths[0], (frame if raw is None else raw).to_csv(index=False, lineterminator="\n"))
     write_text(paths[1], f"{markdown(frame, digits)}\n\n{markdown_text(note)}\n")
-    text = rounded(frame, digits)
-    numeric = "".join("l" if column == 0 else "r" for column in range(len(frame.columns)))
-    escaped = text.style.hide(axis="index").format(escape="latex").format_index(escape="latex", axis="columns")
-    write_text(paths[2], f"{_latex(escaped.to_latex(column_format=numeric, hrules=True))}% {one_line(note)}\n")
-    return paths
-
-
-def _latex(text: str) -> str:
-    """Return text whose symbols any LaTeX engine knows."""
-    symbols = {"ε₀²": r"$\varepsilon_0^2$", "±": r"$\pm$", "−": "$-$", "–": "--", "|": r"$|$", "é": r"\'e"}
-    for symbol, command in symbols.items():
+    styled = rounded(frame, digits).style.hide(axis="index")
+    escaped = styled.format(escape="latex").format_index(escape="latex", axis="columns")
+    text = escaped.to_latex(column_format="l" + "r" * (len(frame.columns) - 1), hrules=True)
+    for symbol, command in LATEX.items():
         text = text.replace(symbol, command)
-    return text
+    write_text(paths[2], f"{text}% {one_line(note)}\n")
+    return paths
 
 
 def markdown(frame: pd.DataFrame, digits: int = 4) -> str:

@@ -3,7 +3,6 @@
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 import pandas as pd
 import torch
@@ -14,23 +13,17 @@ from pie_cli.constants import COLUMNS, INTERPOLATIONS
 from pie_cli.data.base import Dataset, ImageSet
 from pie_cli.errors import UsageError
 from pie_cli.io.files import write_text
+from pie_cli.metrics import inference
 from pie_cli.metrics.codes import cross_validated_knn_accuracy, silhouette, trustworthiness
 from pie_cli.metrics.embedding import umap_plane
 from pie_cli.metrics.images import reconstruction_mse
-from pie_cli.metrics.inference import (
-    clean,
-    decode_kept,
-    encode_pairs,
-    in_batches,
-    interpolate,
-    known_codes,
-    prior_samples,
-)
 from pie_cli.models.config import PIEConfig
 from pie_cli.models.pie import PIE
 from pie_cli.models.priors import DESCRIPTIONS, Fitted, Prior, sample_fitted_codes
 from pie_cli.plots import figures
 from pie_cli.runs.folder import Run
+
+Pair = tuple[int | None, int | None]
 
 LARGEST_SPREAD = 1e6  # of codes; far beyond it, they are no numbers any more
 
@@ -46,13 +39,13 @@ class Drawing:
 def draw_reconstructions(run: Run, dataset: Dataset, device: str, count: int) -> Drawing:
     """Fig. 7a: the first `count` test images, each row of originals above its reconstructions from z alone."""
     model = run.load_model(device)
-    originals = clean(dataset.test)
-    reconstructions = in_batches(model.reconstruct, originals, model)
+    originals = inference.clean(dataset.test)
+    reconstructions = inference.in_batches(model.reconstruct, originals, model)
     mse = reconstruction_mse(originals, reconstructions)
-    pairs = pair_rows(originals[:count], reconstructions[:count])
+    data = {"originals": originals[:count], "reconstructions": reconstructions[:count]}
+    pairs = pair_rows(*data.values())
     title = f"{run.label}\ntest MSE from z alone: {mse:.4f}"
     figure = figures.image_grid(pairs.numpy(), title, ["original", "from z alone"] * (len(pairs) // 2))
-    data = {"originals": originals[:count], "reconstructions": reconstructions[:count]}
     return Drawing(_save(figure, run, "reconstructions", data), {"test MSE, from z alone": mse})
 
 
@@ -70,39 +63,35 @@ def check_keep(run: Run, keep: int | None, count: int | None) -> None:
 
 
 def draw_progressive(run: Run, dataset: Dataset, device: str, keep: int) -> Drawing:
-    """The compression undone: test images from z alone, with the `keep` residual levels nearest to z, and with all.
-
-    What `check_keep` has allowed.
-    """
+    """Test images from z alone, with the `keep` residual levels nearest to z (`check_keep` allows it), and with all."""
     model = run.load_model(device)
     assert isinstance(model, PIE)
     levels = len(model.residual_sizes)
-    originals = clean(dataset.test)
+    originals = inference.clean(dataset.test)
     rows, numbers, labels = [originals[:COLUMNS]], {}, ["original"]
     for kept in sorted({0, keep, levels}):
-        decoded = decode_kept(model, originals, kept)
-        numbers_kept = model.latent_dim + sum(model.residual_sizes[levels - kept :])
-        labels.append({0: "from z alone", levels: "exact inverse"}.get(kept, f"{kept} levels: {numbers_kept} numbers"))
+        decoded = inference.decode_kept(model, originals, kept)
+        size = f"{model.latent_dim + sum(model.residual_sizes[levels - kept :])} numbers"
+        labels.append({0: "from z alone", levels: "exact inverse"}.get(kept, f"{kept} levels: {size}"))
         rows.append(decoded[:COLUMNS])
-        numbers[f"test MSE, {kept} residual levels kept ({numbers_kept} numbers)"] = reconstruction_mse(
-            originals, decoded
-        )
+        numbers[f"test MSE, {kept} residual levels kept ({size})"] = reconstruction_mse(originals, decoded)
     numbers["largest error of the exact inverse"] = float((decoded - originals).abs().max())
-    figure = figures.image_grid(torch.stack(rows).numpy(), run.label, labels)
-    return Drawing(_save(figure, run, f"reconstructions_keep{keep}", {"images": torch.stack(rows)}), numbers)
+    images = torch.stack(rows)
+    figure = figures.image_grid(images.numpy(), run.label, labels)
+    return Drawing(_save(figure, run, f"reconstructions_keep{keep}", {"images": images}), numbers)
 
 
 def draw_samples(run: Run, device: str, count: int, std: float, seed: int) -> Drawing:
     """Fig. 7b, 7c and 9: `count` images decoded from z ~ N(0, std²·I)."""
-    codes, samples = prior_samples(run.load_model(device), count, std, seed)
+    codes, samples = inference.prior_samples(run.load_model(device), count, std, seed)
     return _draw_samples(run, codes, samples, f"N(0, {std**2:.3g}), seed {seed}", f"variance{std**2:.3g}")
 
 
 def draw_fitted_samples(run: Run, dataset: Dataset, device: str, count: int, prior: Fitted, seed: int) -> Drawing:
     """`count` images decoded from a prior fitted to the training images' codes, which is not the paper's."""
     model = run.load_model(device)
-    codes = sample_fitted_codes(known_codes(model, dataset), prior, count, seed)
-    samples = in_batches(model.decode, codes, model)
+    codes = sample_fitted_codes(inference.known_codes(model, dataset), prior, count, seed)
+    samples = inference.in_batches(model.decode, codes, model)
     return _draw_samples(run, codes, samples, f"{DESCRIPTIONS[prior]} fitted to z after training, seed {seed}", prior)
 
 
@@ -110,28 +99,25 @@ def _draw_samples(run: Run, codes: Tensor, samples: Tensor, origin: str, stem: s
     count = len(samples)
     columns = COLUMNS if count <= 10 * COLUMNS else 2 * COLUMNS
     figure = figures.image_grid(sheet(samples, columns).numpy(), f"{run.label}\nsamples at {origin}")
-    finite = samples.flatten(1).isfinite().all(1)
-    return Drawing(
-        _save(figure, run, f"samples_{count}_{stem}", {"codes": codes, "samples": samples}),
-        {"samples": count, "samples with a non-finite pixel": int((~finite).sum())},
-    )
+    files = _save(figure, run, f"samples_{count}_{stem}", {"codes": codes, "samples": samples})
+    failing = (~samples.flatten(1).isfinite().all(1)).sum()
+    return Drawing(files, {"samples": count, "samples with a non-finite pixel": int(failing)})
 
 
 def draw_interpolations(run: Run, dataset: Dataset, device: str, pairs: list[tuple[int, int]], stem: str) -> Drawing:
     """Fig. 7d and 8: for each pair of test images, the decoded points of the straight line between their codes."""
     model = run.load_model(device)
-    size = len(dataset.test)
+    size, indices = len(dataset.test), torch.tensor(pairs)
     for index in {index for pair in pairs for index in pair}:
         if not 0 <= index < size:
             raise UsageError(f"test index {index} does not exist; the test set has images 0 to {size - 1}")
-    ends = encode_pairs(model, dataset.test, torch.tensor(pairs))
-    codes, images = interpolate(model, ends, torch.linspace(0, 1, COLUMNS))
-    title = f"{run.label}\nlinear interpolation of z between two test images"
-    figure = figures.image_grid(images.numpy(), title)
-    return Drawing(_save(figure, run, stem, {"indices": torch.tensor(pairs), "codes": codes, "images": images}))
+    ends = inference.encode_pairs(model, dataset.test, indices)
+    codes, images = inference.interpolate(model, ends, torch.linspace(0, 1, COLUMNS))
+    figure = figures.image_grid(images.numpy(), f"{run.label}\nlinear interpolation of z between two test images")
+    return Drawing(_save(figure, run, stem, {"indices": indices, "codes": codes, "images": images}))
 
 
-def check_pair(rows: int | None, digits: tuple[int | None, int | None], indices: tuple[int | None, int | None]) -> None:
+def check_pair(rows: int | None, digits: Pair, indices: Pair) -> None:
     """Raise UsageError if one pair of images is half given, or given twice, or with a number of rows."""
     pairs = [pair for pair in (digits, indices) if pair != (None, None)]
     if len(pairs) > 1 or any(None in pair for pair in pairs):
@@ -140,16 +126,11 @@ def check_pair(rows: int | None, digits: tuple[int | None, int | None], indices:
         raise UsageError("`rows` shows several pairs of images; leave it out, or name none")
 
 
-def choose_pairs(
-    images: ImageSet, rows: int | None, digits: tuple[int | None, int | None], indices: tuple[int | None, int | None]
-) -> tuple[list[tuple[int, int]], str]:
+def choose_pairs(images: ImageSet, rows: int | None, digits: Pair, indices: Pair) -> tuple[list[tuple[int, int]], str]:
     """Return pairs of indices of test images, and the name of the figure that shows them.
 
     One pair if `digits` (the first image of each) or `indices` are given, else `rows` pairs (0, 1), (2, 3), …, which
-    are not chosen for their looks. `check_pair` has looked at them.
-
-    Raises:
-        UsageError: if a digit has no image.
+    are not chosen for their looks. `check_pair` has looked at them. Raises UsageError if a digit has no image.
     """
     given = [pair for pair in (digits, indices) if pair != (None, None)]
     if not given:
@@ -185,7 +166,7 @@ def spread_of_codes(std: float | None, variance: float | None, prior: Prior = "n
 def draw_umap(run: Run, dataset: Dataset, device: str, seed: int) -> Drawing:
     """Fig. 7e: the codes of all test images in UMAP's plane, coloured by digit, with the measures of separation."""
     model = run.load_model(device)
-    codes = in_batches(model.encode, clean(dataset.test), model)
+    codes = inference.in_batches(model.encode, inference.clean(dataset.test), model)
     labels = dataset.test.labels
     plane = umap_plane(codes, seed)
     title = f"{run.label}\nUMAP of z of {len(codes):,} test images"
@@ -194,8 +175,7 @@ def draw_umap(run: Run, dataset: Dataset, device: str, seed: int) -> Drawing:
     table = pd.DataFrame({"umap_1": plane[:, 0], "umap_2": plane[:, 1], "digit": labels})
     write_text(run.figures / "umap.csv", table.to_csv(index=False, lineterminator="\n"))
     numbers = {"trustworthiness of the plane": trustworthiness(codes, plane)}
-    spaces: dict[Literal["z", "the plane"], Tensor] = {"z": codes, "the plane": plane}
-    for space, points in spaces.items():
+    for space, points in (("z", codes), ("the plane", plane)):
         numbers[f"5-NN accuracy in {space} (cross-validated)"] = cross_validated_knn_accuracy(points, labels)
         numbers[f"silhouette of the digits in {space}"] = silhouette(points, labels)
     return Drawing([*files, run.figures / "umap.csv"], numbers)

@@ -21,13 +21,7 @@ def run_of(config: RunConfig, results_dir: Path) -> Run:
 def find_run(config: RunConfig, results_dir: Path, report: Callable[[str], None]) -> Run:
     """Return the finished run of this name; where there is none, the one that comes with the program, if it is that.
 
-    Arguments:
-        config: of the run; its name decides.
-        results_dir: folder of the runs.
-        report: is told where the run comes with the program.
-
-    Raises:
-        PIEError: if there is none; the message names the command that trains it.
+    `report` is told of the latter. Raises PIEError if there is none; the message names the command that trains it.
     """
     run = run_of(config, results_dir)
     if run.exists:
@@ -39,15 +33,9 @@ def find_run(config: RunConfig, results_dir: Path, report: Callable[[str], None]
 
 
 def finished_run(folder: Path, given: Mapping[str, object] | None = None) -> Run:
-    """Return the run in `folder`.
+    """Return the run in `folder`. Raises PIEError if there is none or its training has not finished.
 
-    Arguments:
-        folder: of the run.
-        given: settings that choose a run, which must then be those of this one.
-
-    Raises:
-        UsageError: if they are not.
-        PIEError: if there is no run or its training has not finished.
+    The settings that are `given`, since they choose a run, must be those of this one; UsageError if they are not.
     """
     run = Run.open(folder)
     config = run.config
@@ -73,10 +61,7 @@ def finished_runs(results_dir: Path, dataset: str, report: Callable[[str], None]
         if path.resolve() == SHOWCASE.resolve() or not (path / "config.json").exists():
             continue
         try:
-            run = Run.open(path)
+            found.append(Run.open(path))
         except PIEError as error:
             report(f"left out: {error}")
-            continue
-        if run.finished and run.config.training.dataset == dataset:
-            found.append(run)
-    return found
+    return [run for run in found if run.finished and run.config.training.dataset == dataset]

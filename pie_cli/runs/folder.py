@@ -34,12 +34,6 @@ from pie_cli.models.registry import LAYOUT, Build, build_model, restore_model
 class Run:
     """A run folder and its configuration.
 
-    Arguments:
-        folder: where it lies.
-        config: what it trains, and how.
-        figures_folder: where figures go, if not into the run's own folder.
-        build: makes the model; a study passes one of its own.
-
     Example:
         >>> run = Run.open(Path("results/pie-d10-eps0.01-seed0"))
         >>> model = run.load_model()
@@ -47,8 +41,8 @@ class Run:
 
     folder: Path
     config: RunConfig
-    figures_folder: Path | None = None
-    build: Build = build_model
+    figures_folder: Path | None = None  # where figures go, if not into the run's own folder
+    build: Build = build_model  # makes the model; a study passes one of its own
 
     @property
     def name(self) -> str:
@@ -62,11 +56,7 @@ class Run:
 
     @classmethod
     def open(cls, folder: Path) -> Run:
-        """Return the run that lies in `folder`.
-
-        Raises:
-            PIEError: if there is none, or its config.json cannot be understood.
-        """
+        """Return the run that lies in `folder`. Raises PIEError if none does, or its config.json is not understood."""
         path = folder / "config.json"
         try:
             return cls(folder, RunConfig.from_dict(read_json(path)))
@@ -87,11 +77,8 @@ class Run:
         """Keep other processes from training here within the block, which may contain another such block.
 
         It is freed when the process dies, whatever the reason; `locks` says which file systems that needs. Whoever only
-        reads, or only adds an evaluation or a figure, takes no lock.
-
-        Raises (on entering):
-            Held: if another process trains or evaluates the run.
-            PIEError: if the folder cannot be made or locked.
+        reads, or only adds an evaluation or a figure, takes no lock. Entering raises Held if another process trains or
+        evaluates the run, PIEError if the folder cannot be made or locked.
         """
         held = f"another process is training or evaluating {self.folder}; wait for it, or choose another folder"
         return lock(self.folder / ".lock", held)
@@ -161,8 +148,7 @@ class Run:
     def load_model(self, device: torch.device | str = "cpu") -> Autoencoder:
         """Return the trained model in eval mode.
 
-        Raises:
-            PIEError: if training has not finished, or the weights are damaged or of another run.
+        Raises PIEError if training has not finished, or the weights are damaged or of another run.
         """
         if not self.finished:
             raise PIEError(f"{self.folder} has no weights yet: its training has not finished; resume it first")
@@ -200,8 +186,7 @@ class Run:
                 raise PIEError(f"{path} belongs to another configuration than the run; remove it")
             check(tensors, metadata)
 
-        found = load_newest((self.checkpoint, self.previous_checkpoint), belongs)
-        if found is None:
+        if (found := load_newest((self.checkpoint, self.previous_checkpoint), belongs)) is None:
             return None
         tensors, metadata, problem = found
         if problem:
@@ -237,7 +222,6 @@ class Run:
 def load_model(run_folder: Path | str, device: torch.device | str = "cpu") -> Autoencoder:
     """Return the trained model of a run folder in eval mode, on the CPU unless `device` says otherwise.
 
-    Raises:
-        PIEError: if the folder holds no finished run, or a damaged one.
+    Raises PIEError if the folder holds no finished run, or a damaged one.
     """
     return Run.open(Path(run_folder)).load_model(device)

@@ -31,8 +31,7 @@ def training_batch(
     The noise's variance is in units of [−1, 1], where a step of 1 in [0, 1] is 2: hence the half.
     """
     x = images.float()
-    unit = torch.rand(x.shape, generator=generator, device=x.device) if config.dequantise else None
-    x = x / 255 if unit is None else (x + unit) / 256
+    x = (x + torch.rand(x.shape, generator=generator, device=x.device)) / 256 if config.dequantise else x / 255
     if config.noise:
         x = x + math.sqrt(config.noise * noise_factor) / 2 * torch.randn(x.shape, generator=generator, device=x.device)
     return x

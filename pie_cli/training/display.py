@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from rich.console import Console
@@ -24,9 +23,7 @@ class Display:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         return None
 
     def note(self, line: str) -> None:
@@ -45,10 +42,8 @@ class Display:
 class TrainingDisplay(Display):
     """Shows epoch, images/s, time left, loss and the validation MSE of decoding from z alone.
 
-    Arguments:
-        console: where to show it; whether it is a terminal decides between bar and lines.
-        title: the run's name.
-        open_log: opens a log when the training starts, which then also gets each epoch's numbers.
+    Whether the console is a terminal decides between bar and lines. A log is opened when the training starts, and then
+    also gets each epoch's numbers.
     """
 
     def __init__(self, console: Console, title: str, open_log: Callable[[], SummaryWriter] | None = None) -> None:
@@ -71,8 +66,7 @@ class TrainingDisplay(Display):
         self.log = self.open_log() if self.open_log else None
         self.steps, self.steps_per_epoch, self.batch_size = steps, steps_per_epoch, batch_size
         self.first_step, self.first_time, self.shown = step, time.monotonic(), time.monotonic()
-        self.mse = "–"
-        epoch = f"1/{steps // steps_per_epoch}"
+        epoch, self.mse = f"1/{steps // steps_per_epoch}", "–"
         self.task = self.bar.add_task("", total=steps, completed=step, epoch=epoch, speed=0.0, loss=0.0, mse=self.mse)
 
     def step(self, step: int, loss: Tensor) -> None:
@@ -105,12 +99,7 @@ class TrainingDisplay(Display):
 
 def _columns(width: int) -> list[ProgressColumn]:
     """Return what a bar of so many characters has room for: always the epoch, the bar, the MSE and the time left."""
-    columns: list[ProgressColumn] = [
-        TextColumn("epoch {task.fields[epoch]}"),
-        BarColumn(bar_width=8 if width < 60 else 16),
-    ]
-    if width >= 80:
-        columns.append(TextColumn("{task.fields[speed]:,.0f} images/s"))
-    if width >= 60:
-        columns.append(TextColumn("loss {task.fields[loss]:.3f}"))
-    return [*columns, TextColumn("MSE {task.fields[mse]}"), TimeRemainingColumn(compact=True)]
+    speed = [TextColumn("{task.fields[speed]:,.0f} images/s")] * (width >= 80)
+    loss = [TextColumn("loss {task.fields[loss]:.3f}")] * (width >= 60)
+    bar, mse = BarColumn(bar_width=8 if width < 60 else 16), TextColumn("MSE {task.fields[mse]}")
+    return [TextColumn("epoch {task.fields[epoch]}"), bar, *speed, *loss, mse, TimeRemainingColumn(compact=True)]

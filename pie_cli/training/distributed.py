@@ -15,19 +15,13 @@ from typing import Any
 
 import torch
 from lightning_fabric import Fabric
-from lightning_fabric.plugins import MixedPrecision
-from lightning_fabric.plugins.environments import (
-    LSFEnvironment,
-    MPIEnvironment,
-    SLURMEnvironment,
-    TorchElasticEnvironment,
-)
+from lightning_fabric.plugins import MixedPrecision, environments
 from torch import Tensor
 
 from pie_cli.config.run import RunConfig, TrainingConfig
 from pie_cli.errors import Interrupted, PIEError, UsageError
 from pie_cli.models.config import PIEConfig
-from pie_cli.runtime import Execution, can_compile, check_devices, check_precision, slow_bfloat16
+from pie_cli.runtime import Execution, can_compile, check_machine, slow_bfloat16
 
 LOST = "a training process died (out of memory?), so all have stopped; go on with the same command and `resume`"
 SHUTDOWN_SECONDS = 60  # for the ranks to save a checkpoint once they are asked to stop
@@ -39,73 +33,52 @@ def plan_execution(
     accelerator: str,
     devices: int | None = None,
     num_nodes: int | None = None,
-    compile: bool = False,
+    compiled: bool = False,
     recompute: bool = False,
     report: Callable[[str], None] = print,
 ) -> Execution:
-    """Return where a run trains, checked against machine and run.
+    """Return where a run trains. Raises UsageError if the machine, the surroundings or the run do not allow it.
 
-    Arguments:
-        config: the run's.
-        accelerator: as `runtime.find_accelerator` returns it.
-        devices: processes on each node; None stands for what torchrun or Slurm has started, or 1.
-        num_nodes: number of nodes; None likewise.
-        compile: use torch.compile, where there is a compiler.
-        recompute: recompute activations.
-        report: is given a line where there is no compiler, and where the precision makes training slow.
-
-    Raises:
-        UsageError: if the machine, the surroundings or the run do not allow it.
+    None stands for as many devices (on each node) and nodes as torchrun or Slurm has started, or 1. `report` is given a
+    line where there is no compiler, so that nothing is compiled, and where the precision makes training slow.
     """
-    started = _started_processes()
-    if started is not None:
+    if (started := _started_processes()) is not None:
         for name, wanted, there in zip(("devices", "num_nodes"), (devices, num_nodes), started, strict=True):
             if wanted not in (None, there):
                 raise UsageError(f"`{name}` {wanted}, but torchrun or Slurm started this with {there}; leave it out")
         devices, num_nodes = started
     devices, num_nodes = devices or 1, num_nodes or 1
     known = {"MASTER_ADDR", "MASTER_PORT", "NODE_RANK"} <= os.environ.keys()
-    if num_nodes > 1 and not (started or known or LSFEnvironment.detect() or MPIEnvironment.detect()):
-        raise UsageError(
-            f"`num_nodes` {num_nodes}: nothing says where the other nodes are; start the command with torchrun or "
-            "srun, or set MASTER_ADDR, MASTER_PORT and NODE_RANK on every node"
-        )
-    if recompute and (compile or not isinstance(config.model, PIEConfig)):
+    if num_nodes > 1 and not (known or _launched()):
+        advice = "start the command with torchrun or srun, or set MASTER_ADDR, MASTER_PORT and NODE_RANK on every node"
+        raise UsageError(f"`num_nodes` {num_nodes}: nothing says where the other nodes are; {advice}")
+    if recompute and (compiled or not isinstance(config.model, PIEConfig)):
         raise UsageError("`recompute` inverts a PIE's bijections: it does not go with VAE, WAE or `compile`")
-    if compile and not can_compile(accelerator):
-        compile = False
+    if compiled and not can_compile(accelerator):
+        compiled = False
         report(f"`compile`: torch.compile finds no compiler for {accelerator} here; training without it")
-    check_devices(accelerator, devices)
     precision = config.training.precision
-    check_precision(accelerator, precision)
+    check_machine(accelerator, devices, precision)
     if precision == "bf16-mixed" and slow_bfloat16(accelerator):
         report("`precision` bf16-mixed: this CPU only emulates bfloat16; 32-true would take a fraction of the time")
-    execution = Execution(accelerator, devices, num_nodes, compile, recompute)
-    _check_batch(config, execution.world_size)
-    return execution
-
-
-def _check_batch(config: RunConfig, world_size: int) -> None:
-    """Raise UsageError where so many processes cannot share the run's batches."""
+    execution = Execution(accelerator, devices, num_nodes, compiled, recompute)
+    world_size, size = execution.world_size, config.training.batch_size
     if world_size > 1 and not isinstance(config.model, PIEConfig):
         # BatchNorm and the MMD look at a whole batch, and the VAE draws its noise inside the model.
-        raise UsageError(
-            f"{world_size} processes: VAE and WAE train on one device only, since a part of a batch has other batch "
-            "statistics than the whole"
-        )
-    if config.training.batch_size % world_size:
-        raise UsageError(
-            f"`batch_size` {config.training.batch_size} is the whole batch of all {world_size} processes and must "
-            f"divide by {world_size}"
-        )
+        reason = "a part of a batch has other batch statistics than the whole"
+        raise UsageError(f"{world_size} processes: VAE and WAE train on one device only, since {reason}")
+    if size % world_size:
+        whole = f"is the whole batch of all {world_size} processes"
+        raise UsageError(f"`batch_size` {size} {whole} and must divide by {world_size}")
+    return execution
 
 
 def _started_processes() -> tuple[int, int] | None:
     """Return (processes on each node, nodes) as torchrun or Slurm has started them; None without either."""
-    if TorchElasticEnvironment.detect():
+    if environments.TorchElasticEnvironment.detect():
         local = int(os.environ["LOCAL_WORLD_SIZE"])
         return local, int(os.environ["WORLD_SIZE"]) // local
-    if SLURMEnvironment.detect():
+    if environments.SLURMEnvironment.detect():
         tasks, nodes = int(os.environ["SLURM_NTASKS"]), int(os.environ.get("SLURM_NNODES", "1"))
         if tasks > 1 and not {"SLURM_STEP_ID", "SLURM_NTASKS_PER_NODE"} <= os.environ.keys():
             raise UsageError(f"this Slurm job has {tasks} tasks; start the command with srun --ntasks-per-node …")
@@ -113,20 +86,21 @@ def _started_processes() -> tuple[int, int] | None:
     return None
 
 
+def _launched() -> bool:
+    """Return whether torchrun, Slurm, LSF or MPI has started this process."""
+    return bool(_started_processes() or environments.LSFEnvironment.detect() or environments.MPIEnvironment.detect())
+
+
 def lacks_ranks(execution: Execution) -> bool:
     """Return whether the processes of a training are still to be started, by `start_ranks`."""
-    started = _started_processes() or LSFEnvironment.detect() or MPIEnvironment.detect()
-    return execution.world_size > 1 and not started
+    return execution.world_size > 1 and not _launched()
 
 
 def start_ranks(execution: Execution) -> None:
     """Run this program's command line again in every rank of this machine, under torchrun, until all have ended.
 
-    What a rank has to say it says itself; this process takes over its exit code.
-
-    Raises:
-        PIEError: if a rank was killed.
-        SystemExit: if one failed or was asked to stop, with its exit code.
+    What a rank has to say it says itself. Raises PIEError if one was killed, SystemExit with its exit code if one
+    failed or was asked to stop.
     """
     from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs
     from torch.distributed.elastic.multiprocessing.api import SignalException
@@ -202,9 +176,7 @@ def agreed_signal(fabric: Fabric, signum: int | None) -> int:
 def ending_together(execution: Execution) -> Iterator[None]:
     """Within the block all ranks do the same, so that they fail alike: rank 0 tells it and has the exit code.
 
-    Raises:
-        PIEError, Interrupted: on rank 0; the first also where another process died.
-        SystemExit: on the others, silently.
+    Rank 0 raises PIEError, also where another process died, or Interrupted; the others, silently, SystemExit.
     """
     try:
         yield

@@ -40,8 +40,7 @@ def open_for_training(
     """Return the run to train; nothing is written yet, and what is there is never overwritten unasked.
 
     Raises:
-        UsageError: if the run exists and neither `resume` nor `overwrite` is given, or it has another configuration;
-            if both are given.
+        UsageError: if the run exists without `resume` or `overwrite`, or with both, or has another configuration.
         PIEError: if it is finished and its weights are damaged.
         Held: if another process trains it.
     """
@@ -53,10 +52,8 @@ def open_for_training(
             pass
     if run.exists and not overwrite:
         if not resume:
-            raise UsageError(
-                f"{run.folder} exists; add `resume` to go on with it, `overwrite` to train it anew, or choose "
-                "another `results_dir`"
-            )
+            advice = "add `resume` to go on with it, `overwrite` to train it anew, or choose another `results_dir`"
+            raise UsageError(f"{run.folder} exists; {advice}")
         check_configuration(run)
         if run.finished:
             run.load_model()  # "complete" is said of good weights only
@@ -66,10 +63,8 @@ def open_for_training(
 def check_configuration(run: Run) -> None:
     """Raise UsageError if the folder holds a run of another configuration; none at all is fine."""
     if run.exists and (differences := Run.open(run.folder).config.differences(run.config)):
-        raise UsageError(
-            f"{run.folder} was trained otherwise ({'; '.join(differences)}); give the same settings, choose another "
-            "`results_dir`, or train it again with `overwrite`"
-        )
+        advice = "give the same settings, choose another `results_dir`, or train it again with `overwrite`"
+        raise UsageError(f"{run.folder} was trained otherwise ({'; '.join(differences)}); {advice}")
 
 
 def describe(run: Run, execution: Execution) -> str:
@@ -88,10 +83,7 @@ def train_run(
 ) -> None:
     """Train the run (see `loop.train`) and draw its learning curve; a finished run is left as it is.
 
-    Of several processes of one training, the first alone holds the run's lock.
-
-    Raises:
-        Held: if another process trains it.
+    Of several processes of one training, the first alone holds the run's lock. Raises Held if another one trains it.
     """
     batches_per_epoch(dataset, run.config.training)  # what cannot be trained leaves no folder behind
     with run.lock() if execution.is_main else nullcontext():
@@ -116,15 +108,10 @@ def complete(run: Run) -> None:
 
 
 def tensorboard_log(run: Run) -> Callable[[], SummaryWriter]:
-    """Return what opens TensorBoard's files in the run folder.
-
-    Raises:
-        UsageError: where the extra is missing.
-    """
+    """Return what opens TensorBoard's files in the run folder. Raises UsageError where the extra is missing."""
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
-        raise UsageError(
-            "`tensorboard` needs the extra: pip install 'pseudo-invertible-encoder[tensorboard]'"
-        ) from error
+        extra = "pip install 'pseudo-invertible-encoder[tensorboard]'"
+        raise UsageError(f"`tensorboard` needs the extra: {extra}") from error
     return partial(SummaryWriter, run.folder / "tensorboard")

@@ -9,7 +9,6 @@ from typing import Any
 
 import pandas as pd
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.optim.swa_utils import AveragedModel
@@ -37,12 +36,10 @@ CHECK_SAMPLES = 1_000  # samples from the prior that each epoch looks at
 class Parts:
     """What a training is put together from; an experiment passes its own. The model is the run's (`Run.build`).
 
-    Arguments:
-        treat: makes of uint8 images what the model sees, given the settings, a generator and a factor on the noise.
-        weigh: gives the loss its arguments, given the run's configuration, the share of steps done and the device.
-        schedule: makes the learning rate's schedule.
-        average: makes the running average of the weights that is validated and kept; None keeps the last ones. It
-            starts again where a training is resumed.
+    `treat` makes of uint8 images what the model sees, given the settings, a generator and a factor on the noise.
+    `weigh` gives the loss its arguments, given the run's configuration, the share of steps done and the device.
+    `average` makes the running average of the weights that is validated and kept; None keeps the last ones. It starts
+    again where a training is resumed.
     """
 
     treat: Callable[..., Tensor] = training_batch
@@ -61,15 +58,8 @@ def train(
 ) -> Autoencoder:
     """Train the run's model, from its checkpoint where there is one, and write all of the run's files.
 
-    Of several processes each takes its part of every batch, and the first alone reads and writes the folder.
-
-    Arguments:
-        run: what to train, and the folder to write; made if it is missing.
-        dataset: trained on its training images; its validation images make each epoch's row of metrics.
-        execution: where and how it computes.
-        display: where progress is shown.
-        overwrite: whether to start again where the folder holds a run.
-        parts: what the training is put together from.
+    The validation images make each epoch's row of metrics. With `overwrite`, what the folder holds is trained anew. Of
+    several processes each takes its part of every batch, and the first alone reads and writes the folder.
 
     Raises:
         UsageError: if a batch has more images than there are.
@@ -190,8 +180,10 @@ class _Training:
         """Write the run's last files; the weights, which say that it is finished, last of all."""
         facts: dict[str, Any] = {"run": self.run.name, "seed": self.config.seed, "data": self.dataset.name}
         facts |= {"wall_seconds": round(self.state.seconds, 1), "world_size": self.fabric.world_size}
-        facts |= {"parameters": sum(p.numel() for p in self.state.model.parameters())}
-        facts |= provenance(_device_name(self.fabric), torch.get_num_threads())
+        facts["parameters"] = sum(p.numel() for p in self.state.model.parameters())
+        device = self.fabric.device
+        device_name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+        facts |= provenance(device_name, torch.get_num_threads())
         write_json(self.run.folder / "provenance.json", facts)
         self.run.save_weights(self.shown)
         self.run.remove_checkpoints()
@@ -204,10 +196,6 @@ def clip_gradients(model: nn.Module, max_norm: float) -> Tensor:
     if norm > max_norm:
         clip_grads_with_norm_(parameters, max_norm, norm)
     return norm
-
-
-def _device_name(fabric: Fabric) -> str:
-    return torch.cuda.get_device_name(fabric.device) if fabric.device.type == "cuda" else fabric.device.type
 
 
 def _diverged(run: Run, step: int) -> PIEError:

@@ -7,11 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.distributed.checkpoint.state_dict import (
-    StateDictOptions,
-    get_optimizer_state_dict,
-    set_optimizer_state_dict,
-)
+from torch.distributed.checkpoint.state_dict import StateDictOptions, get_optimizer_state_dict, set_optimizer_state_dict
 from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import LRScheduler, OneCycleLR
 
@@ -25,7 +21,6 @@ from pie_cli.runs.folder import Run
 Schedule = Callable[[Optimizer, float, int, int], LRScheduler]
 
 _FLAT = StateDictOptions(flatten_optimizer_state_dict=True)  # one tensor a name
-_OF_ADAM = ("step", "exp_avg", "exp_avg_sq")
 
 
 def one_cycle(optimizer: Optimizer, peak: float, steps: int, last: int) -> LRScheduler:
@@ -36,12 +31,7 @@ def one_cycle(optimizer: Optimizer, peak: float, steps: int, last: int) -> LRSch
 class TrainingState:
     """Model, optimizer, schedule, position, random generators and history of a training.
 
-    Arguments:
-        model: what is trained; moved to the device.
-        config: how, every value resolved.
-        steps: of the whole training.
-        device: where.
-        make_schedule: makes the learning rate's schedule.
+    The model is moved to the device; every value of the configuration is resolved; `steps` are those of the whole.
     """
 
     def __init__(
@@ -50,13 +40,13 @@ class TrainingState:
         config: TrainingConfig,
         steps: int,
         device: torch.device,
-        make_schedule: Schedule = one_cycle,
+        schedule: Schedule = one_cycle,
     ) -> None:
         assert config.lr is not None
         self.model = model.to(device)
         self.optimizer = Adam(model.parameters(), lr=config.lr, fused=device.type in ("cpu", "cuda"))
-        self.peak, self.steps, self.make_schedule = config.lr, steps, make_schedule
-        self.schedule = make_schedule(self.optimizer, self.peak, steps, -1)
+        self.peak, self.steps, self.make_schedule = config.lr, steps, schedule
+        self.schedule = schedule(self.optimizer, self.peak, steps, -1)
         self.noise = torch.Generator(device).manual_seed(config.seed)
         self.step = 0
         self.started = time.monotonic()
@@ -101,15 +91,13 @@ class TrainingState:
     def check(self, tensors: dict[str, Tensor], metadata: dict[str, Any]) -> None:
         """Raise ValueError unless these are what `save` writes in this training; PIEError on another kind of device."""
         if "noise" in tensors and tensors["noise"].shape != self.noise.get_state().shape:
-            raise PIEError(
-                "the checkpoint was written on another kind of device: go on with that `device`, or start again with "
-                "`overwrite`"
-            )
+            problem = "the checkpoint was written on another kind of device"
+            raise PIEError(f"{problem}: go on with that `device`, or start again with `overwrite`")
         self.model.expect(_group(tensors, "model."))
         adam = {
             f"state.{name}.{part}": torch.zeros(()) if part == "step" else parameter
             for name, parameter in self.model.named_parameters()
-            for part in _OF_ADAM
+            for part in ("step", "exp_avg", "exp_avg_sq")
         }
         check_tensors(tensors, self._tensors(adam))
         step, seconds, history = (metadata.get(name) for name in ("step", "seconds", "history"))
@@ -129,9 +117,7 @@ class TrainingState:
 
     def restore(self, tensors: dict[str, Tensor], metadata: dict[str, Any]) -> None:
         """Become what `save` wrote, given what `check` has found to be that."""
-        weights = _group(tensors, "model.")
-        self.model.expect(weights)
-        self.model.load_state_dict(weights)
+        self.model.load_state_dict(_group(tensors, "model."))
         parameters = dict(self.model.named_parameters())
         adam: dict[str, Any] = get_optimizer_state_dict(self.model, self.optimizer, options=_FLAT)
         for name, tensor in _group(tensors, "optimizer.").items():
