@@ -54,7 +54,9 @@ class PIEConfig(ModelConfig):
     contraction: Share = setting(0.5, "a of the contractive scale, in [0, 1], in the convolutional blocks.")
     # Where the linear blocks contract too, r gets small and the picture is no better (docs/EXPERIMENTS.md, scale).
     linear_contraction: Share = setting(0.0, "The same in the linear blocks; 0: they preserve volume.")
-    predict_residual: bool = setting(True, "False: g = 0 (section 3.4).", option=False)
+    predict_residual: bool = setting(
+        True, "g predicts r from z; --no-g sets g = 0 (section 3.4).", name="g", flag="--no-g"
+    )
     conv_width: Count = setting(16, "Channels of PIE's convolutional s, b, g.", name="")
     dense_width: Count = setting(
         512, "Features of PIE's dense s, b, g in the block that reduces to d; less elsewhere.", name=""
