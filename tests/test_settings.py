@@ -66,7 +66,13 @@ VARIATIONS: dict[str, st.SearchStrategy[Any]] = {
     "couplings": st.integers(1, 9),
     "equal_widths": st.booleans(),
     "dataset": st.sampled_from(["mnist", "digits"]),
+    "reflections": st.integers(1, 9),
+    "linear_dims": st.sampled_from([(64,), (100, 64), ()]),
+    "predict_residual": st.booleans(),
+    "dequantise": st.booleans(),
 }
+FLAGS = {"no_g": "predict_residual", **{name: name.removeprefix("no_") for name in
+         ("equal_widths", "no_equal_widths", "dequantise", "no_dequantise")}}  # fmt: skip
 CHOSEN = st.fixed_dictionaries({}, optional=VARIATIONS)
 
 
@@ -79,11 +85,13 @@ def test_the_printed_command_says_exactly_what_is_trained(chosen: dict[str, Any]
     read: dict[str, Any] = {}
     while words:
         name = words.pop(0).removeprefix("--").replace("-", "_")
-        if name in ("equal_widths", "no_equal_widths"):
-            read["equal_widths"] = name == "equal_widths"
+        if name in FLAGS:
+            read[FLAGS[name]] = not name.startswith("no_")
+        elif name == "linear_dims":
+            read[name] = tuple(int(part) for part in words.pop(0).split(",") if part)
         else:
             text = words.pop(0)
-            kinds: dict[str, Any] = {**dict.fromkeys(("latent_dim", "seed", "couplings"), int)}
+            kinds: dict[str, Any] = {**dict.fromkeys(("latent_dim", "seed", "couplings", "reflections"), int)}
             kinds |= dict.fromkeys(("eps2", "noise", "lr", "grad_clip", "anneal"), float)
             read[name] = kinds.get(name, str)(text)
     assert run_config(**read) == config
