@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 
 from pie_cli.constants import EPS2_VALUES
 
 Numbers = Mapping[str, float]
+Row = tuple[str, str, str, str, bool, bool]  # a goal's texts, and whether must and aim are reached
 TIGHT, MIDDLE, LOOSE = (f"pie-d10-eps{eps2:g}" for eps2 in EPS2_VALUES)
 RIVALS = ("vae-d8", "wae-d8", *(f"pie-d8-eps{eps2:g}" for eps2 in EPS2_VALUES[1:]))  # of the sharpest samples
 SHARP = f"pie-d8-eps{EPS2_VALUES[0]:g}"
@@ -32,12 +34,12 @@ def goals(measured: Mapping[str, Numbers]) -> list[Goal]:
     """Return every goal with what was measured, by run without its seed; KeyError names one that was not measured."""
     return [
         Goal(figure, must, aim, ours, "aim" if reaches_must and reaches_aim else "must" if reaches_must else "missed")
-        for figure, must, aim, ours, reaches_must, reaches_aim in _rows(measured)
+        for figure, must, aim, ours, reaches_must, reaches_aim in chain(_of_codes(measured), _of_samples(measured))
     ]
 
 
-def _rows(measured: Mapping[str, Numbers]) -> Iterator[tuple[str, str, str, str, bool, bool]]:
-    pie, vae, wae, free = (measured[name] for name in (TIGHT, VAE, WAE, EXTENSION))
+def _of_codes(measured: Mapping[str, Numbers]) -> Iterator[Row]:
+    pie, vae, wae = (measured[name] for name in (TIGHT, VAE, WAE))
     of_all = {name: [measured[run][name] for run in (TIGHT, MIDDLE, LOOSE)] for name in ORDERED}
 
     mse = pie["mse"]
@@ -64,6 +66,9 @@ def _rows(measured: Mapping[str, Numbers]) -> Iterator[tuple[str, str, str, str,
         all(max(values) == values[0] for values in signed),
     )
 
+
+def _of_samples(measured: Mapping[str, Numbers]) -> Iterator[Row]:
+    pie, vae, wae, free = (measured[name] for name in (TIGHT, VAE, WAE, EXTENSION))
     failing, trip = pie["samples_not_finite"], pie["sample_round_trip"]
     yield (
         f"{pie['samples']:,.0f} samples from N(0, I): not finite; largest error of z decoded and encoded",
