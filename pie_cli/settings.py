@@ -87,7 +87,7 @@ def check(name: str, hint: Any, value: Any) -> Any:
         return _checker(hint).validate_python(tuple(value) if isinstance(value, list) else value)
     except ValidationError as error:
         details = error.errors()[0]
-        raise ValueError(f"`{name}` {_complaint(hint, value, str(details['type']), details['msg'])}") from None
+        raise ValueError(f"{name} {_complaint(hint, value, str(details['type']), details['msg'])}") from None
 
 
 def _complaint(hint: Any, value: Any, kind: str, message: str) -> str:

@@ -42,7 +42,8 @@ def run_config(model: str = "pie", recipe: Recipe = "stable", **settings: Any) -
         sizes = CONFIGS[model](**{name: value for name, value in values.items() if name not in of_training})
         return RunConfig(sizes, training, recipe)
     except ValueError as error:
-        raise UsageError(str(error)) from error
+        field, _, rest = str(error).partition(" ")
+        raise UsageError(f"`{field.strip('`')}` {rest}") from error
 
 
 def models_of(name: str) -> tuple[str, ...]:

@@ -74,12 +74,12 @@ class PIEConfig(ModelConfig):
     def check_together(self) -> None:
         factor, shape = 2**self.conv_blocks, self.image_shape
         if any(side % factor for side in shape[1:]):
-            raise ValueError(f"`image_shape` must be (C, H, W) with H and W dividing by {factor}, got {shape}")
+            raise ValueError(f"image_shape must be (C, H, W) with H and W dividing by {factor}, got {shape}")
         before = self.conv_sizes[-1]
         for size in (*self.dims, self.latent_dim):
             if size > before:
                 name = "latent_dim" if size == self.latent_dim else "linear_dims"
-                raise ValueError(f"`{name}` must not exceed the {before} variables that reach it, got {size}")
+                raise ValueError(f"{name} must not exceed the {before} variables that reach it, got {size}")
             before = size
 
     @property
@@ -125,9 +125,9 @@ class BaselineConfig(ModelConfig):
 
     def check_together(self) -> None:
         if any(side % 4 for side in self.image_shape[1:]):
-            raise ValueError(f"`image_shape` must be (C, H, W) with H and W dividing by 4, got {self.image_shape}")
+            raise ValueError(f"image_shape must be (C, H, W) with H and W dividing by 4, got {self.image_shape}")
         if self.latent_dim > (pixels := math.prod(self.image_shape)):
-            raise ValueError(f"`latent_dim` must not exceed the {pixels} values of an image, got {self.latent_dim}")
+            raise ValueError(f"latent_dim must not exceed the {pixels} values of an image, got {self.latent_dim}")
 
 
 @dataclass(frozen=True)
