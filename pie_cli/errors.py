@@ -6,12 +6,24 @@ backticks (`batch_size`): the command line shows it as its option.
 
 import re
 from pathlib import Path
+from typing import Any
 
 
 class PIEError(Exception):
     """Something failed that the user can mend (exit code 1)."""
 
     exit_code = 1
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Let it pass from one process to another with all that it says."""
+        return _again, (type(self), self.args, vars(self))
+
+
+def _again(kind: type[PIEError], said: tuple[Any, ...], facts: dict[str, Any]) -> PIEError:
+    error = kind.__new__(kind)
+    error.args = said
+    vars(error).update(facts)
+    return error
 
 
 class UsageError(PIEError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,7 +17,7 @@ from pie_cli.cli.console import speaking_options
 from pie_cli.config.run import RunConfig
 from pie_cli.data.base import Dataset
 from pie_cli.data.load import load_dataset
-from pie_cli.errors import PIEError
+from pie_cli.errors import FolderError, PIEError, UnusableRun
 from pie_cli.evaluation import cache
 from pie_cli.evaluation.cache import Evaluation
 from pie_cli.evaluation.evaluate import evaluate
@@ -280,3 +281,10 @@ def test_damaged_metrics_count_as_some_epochs(damage: Callable[[Path], None], wh
     assert run.epochs_done == 2
     damage(run.folder / "metrics.csv")
     assert 0 <= run.epochs_done <= 2
+
+
+@pytest.mark.parametrize("error", [PIEError("x"), FolderError("cannot x; "), UnusableRun(Path("a"), "a is damaged")])
+def test_an_error_passes_between_processes_with_its_advice(error: PIEError) -> None:
+    """A worker's failure is told as if it had happened in the command itself."""
+    again = pickle.loads(pickle.dumps(error))
+    assert (type(again), str(again), vars(again)) == (type(error), str(error), vars(error))

@@ -120,7 +120,8 @@ def _follow(workers: dict[Connection, SpawnProcess], display: GridDisplay) -> No
                         display.console.print(f"a training process died ({cause}); the others go on with its run")
                     continue
                 if kind == "failed":
-                    raise PIEError(f"{name}: {value}" if name else value)
+                    value.args = (f"{name}: {value}" if name else str(value),)
+                    raise value
                 display.take_in(number, name, kind, value)
             ready = wait(list(workers), timeout=0)
         display.refresh()
@@ -173,7 +174,7 @@ def _work(runs: Sequence[Run], place: Place, end: Connection) -> None:
     except Interrupted as error:
         sys.exit(error.exit_code)
     except (PIEError, OSError) as error:
-        messenger.send("failed", str(mendable(error)))
+        messenger.send("failed", mendable(error))
         sys.exit(1)
 
 
