@@ -21,7 +21,7 @@ from torch import Tensor
 from pie_cli.config.run import RunConfig, TrainingConfig
 from pie_cli.errors import Interrupted, PIEError, UsageError
 from pie_cli.models.config import PIEConfig
-from pie_cli.runtime import Execution, can_compile, check_machine, slow_bfloat16
+from pie_cli.runtime import Execution, can_compile, check_machine, ignore_signals, slow_bfloat16
 
 LOST = "a training process died (out of memory?), so all have stopped; go on with the same command and `resume`"
 SHUTDOWN_SECONDS = 60  # for the ranks to save a checkpoint once they are asked to stop
@@ -107,7 +107,7 @@ def start_ranks(execution: Execution) -> None:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
+    logging.disable()  # here nothing but torchrun logs, of what this program says itself
     os.environ[WATCHED] = "1"
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # a rank prints no stack when another one has ended
     node = {"rank": int(os.environ["NODE_RANK"])} if execution.num_nodes > 1 else {}
@@ -187,6 +187,7 @@ def ending_together(execution: Execution) -> Iterator[None]:
     except RuntimeError as error:
         if not (isinstance(error, torch.distributed.DistError) or "gloo" in str(error)):
             raise
+        ignore_signals()  # whoever watches the ranks sends one, while Python takes a moment to end this one
         if execution.is_main and WATCHED not in os.environ:
             raise PIEError(LOST) from error
         sys.exit(1)
