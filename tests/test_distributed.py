@@ -29,6 +29,7 @@ from pie_cli.training import distributed
 from pie_cli.training.distributed import plan_execution
 from pie_cli.training.launch import open_for_training
 from pie_cli.training.loop import train
+from tests.commands import start
 from tests.conftest import call
 from tests.test_training import SMALL, Stopping, silent
 
@@ -228,3 +229,14 @@ def test_mixed_precision_is_part_of_the_run(tmp_path: Path, monkeypatch: pytest.
     del old["training"]["precision"]
     path.write_text(json.dumps(old))
     assert Run.open(run.folder).config == config(epochs=1)
+
+
+@pytest.mark.parametrize("variable", ["RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID"])
+def test_a_stray_variable_of_a_launcher_changes_nothing(variable: str, tmp_path: Path) -> None:
+    """Who is the main process is decided by the processes that take part: alone, it speaks, locks and draws."""
+    options = [*OPTIONS.replace("--epochs 3", "--epochs 1").split(), "--device", "cpu"]
+    done = start("train", *options, cwd=tmp_path, environment={variable: "1", "OMP_NUM_THREADS": "1"}).wait()
+    assert done.code == 0, done.stderr
+    assert "epoch 1 done" in done.stdout
+    names = {path.name for path in (tmp_path / "results" / NAME).iterdir()}
+    assert {".lock", "learning_curve.png", "weights.safetensors"} <= names

@@ -211,3 +211,21 @@ def test_weights_in_half_precision_say_so_and_keep_the_inverse(whole: Run, digit
     save_tensors(half.weights, tensors, {name: value for name, value in metadata.items() if name != "parameters"})
     with pytest.raises(PIEError, match="float16"):
         half.load_model()
+
+
+@pytest.mark.parametrize("width", [120, 80, 40])
+def test_the_bar_fits_into_the_terminal(width: int) -> None:
+    """At 80 columns and at 40 it keeps the epoch, the bar, a whole MSE and the time left, uncut."""
+    console = Console(file=io.StringIO(), width=width, force_terminal=True, color_system=None)
+    display = TrainingDisplay(console, "pie-digits-d10-eps0.01-affine-seed0")
+    display.start(4290, 429, 128, 0)
+    display.mse, display.shown = "0.0171", 0.0
+    display.step(1200, torch.tensor(3.4567))
+    console.print(display.bar)
+    (line,) = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert len(line.rstrip()) <= width
+    assert "epoch 3/10" in line
+    assert "━" in line
+    assert "MSE 0.0171" in line
+    assert ":" in line.split("MSE 0.0171")[1]
+    assert "…" not in line
