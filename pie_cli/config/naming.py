@@ -73,11 +73,16 @@ def family(config: RunConfig, implied: Recipe = "stable") -> str:
     length and the steps of its training. Runs that differ in nothing else cannot lie in one folder; who tries is told
     what differs.
     """
-    parts = [config.model_name, f"d{config.model.latent_dim}"]
+    return "-".join([config.model_name, *_what(config, implied)])
+
+
+def _what(config: RunConfig, implied: Recipe = "stable") -> list[str]:
+    """Return the parts of `family` after the model's name."""
+    parts = [f"d{config.model.latent_dim}"]
     if isinstance(config.model, PIEConfig):
         parts.append(f"eps{number(config.model.eps2)}")
     parts += [config.recipe] * (config.recipe != implied)
-    return "-".join(parts + [_part(one, value) for one, value in differing(config) if one.metadata["name"] != ""])
+    return parts + [_part(one, value) for one, value in differing(config) if one.metadata["name"] != ""]
 
 
 def _part(one: Field[Any], value: Any) -> str:
@@ -96,8 +101,8 @@ def _text(value: Any, between: str) -> str:
 
 def run_name(config: RunConfig) -> str:
     """Return the name of the run's folder: `family` with the data set, if that is not MNIST, and the seed."""
-    (model, rest), dataset = family(config).split("-", 1), config.training.dataset
-    return "-".join([model, *[dataset] * (dataset != "mnist"), rest, f"seed{config.training.seed}"])
+    dataset = [config.training.dataset] * (config.training.dataset != "mnist")
+    return "-".join([config.model_name, *dataset, *_what(config), f"seed{config.training.seed}"])
 
 
 def run_label(config: RunConfig) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Le
@@ -118,7 +119,7 @@ class RunConfig:
             "anneal": ANNEAL if pie and not pie.learn_eps2 else 0.0,
         }
 
-    @property
+    @cached_property  # a training step asks for it
     def resolved(self) -> TrainingConfig:
         """How the model is trained, with the values that follow from it in the place of None."""
         return replace(self.training, **{k: v for k, v in self._derived().items() if getattr(self.training, k) is None})
