@@ -86,7 +86,7 @@ class _Decoder(BaseDecoder):
 def vae_steps(repeats: int, device: torch.device) -> dict[str, Spread]:
     """Return the seconds of a step in each loop, interleaved; a first round warms the process up and is not counted."""
     config = run_config("vae", epochs=1)
-    count = STEPS * config.training.batch_size
+    count = STEPS * config.resolved.batch_size
     images = torch.randint(256, (count, *VAEConfig().image_shape), dtype=torch.uint8)
     labels = torch.zeros(count, dtype=torch.int64)
     times: dict[str, list[float]] = {"pie": [], "pythae": []}
@@ -100,7 +100,7 @@ def vae_steps(repeats: int, device: torch.device) -> dict[str, Spread]:
 
 
 def _ours(run: Run, images: ImageSet, device: torch.device) -> float:
-    few = images[: run.config.training.batch_size]
+    few = images[: run.config.resolved.batch_size]
     clock = Clock()
     train(run, Dataset("mnist", "random", images, few, few), Execution(device.type), clock)
     return clock.seconds

@@ -13,16 +13,18 @@ if TYPE_CHECKING:
     from pie_cli.models.baselines import VAE, WAE
     from pie_cli.models.config import PIEConfig, VAEConfig, WAEConfig
     from pie_cli.models.pie import PIE
-    from pie_cli.runs.folder import load_model
+    from pie_cli.runs.folder import load_model, save_model
 
     __version__: str
 
-__all__ = ["PIE", "VAE", "WAE", "PIEConfig", "PIEError", "VAEConfig", "WAEConfig", "__version__", "load_model"]
+__all__ = [
+    "PIE", "VAE", "WAE", "PIEConfig", "PIEError", "VAEConfig", "WAEConfig", "__version__", "load_model", "save_model",
+]  # fmt: skip
 
 _HOMES = {
     "PIE": "models.pie", "PIEConfig": "models.config",
     "VAE": "models.baselines", "VAEConfig": "models.config", "WAE": "models.baselines", "WAEConfig": "models.config",
-    "PIEError": "errors", "load_model": "runs.folder",
+    "PIEError": "errors", "load_model": "runs.folder", "save_model": "runs.folder",
 }  # fmt: skip
 
 

@@ -148,22 +148,35 @@ def keep_freed_memory() -> None:
 # Signals: at once where nothing can be lost, after the current step where a checkpoint is to be saved
 
 ECHO_SECONDS = 1.0
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+def _heeded() -> list[signal.Signals]:
+    """Return the signals that ask a process to stop, as far as the system has them.
+
+    They are Ctrl-C, a stop, a closed terminal, and Slurm's warning before a limit. A closed terminal says nothing to a
+    process that was started by nohup, which has it ignored.
+    """
+    names = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1")
+    there = [signal.Signals[name] for name in names if hasattr(signal, name)]
+    return [one for one in there if one.name != "SIGHUP" or signal.getsignal(one) != signal.SIG_IGN]
+
+
+SIGNALS = _heeded()  # at the start of the process, before any is handled or ignored here
 
 
 def raise_on_signals() -> None:
-    """From now on, Ctrl-C and SIGTERM raise `Interrupted` wherever the program is."""
+    """From now on, a signal to stop raises `Interrupted` wherever the program is."""
 
     def handle(signum: int, frame: FrameType | None) -> None:
         raise Interrupted(signum, "stopped; files written so far are whole")
 
-    for signum in _SIGNALS:
+    for signum in SIGNALS:
         signal.signal(signum, handle)
 
 
 def ignore_signals() -> None:
-    """From now on, ignore both until a training notes them: of several processes, the others end with the first."""
-    for signum in _SIGNALS:
+    """From now on, ignore them until a training notes them: of several processes, the others end with the first."""
+    for signum in SIGNALS:
         signal.signal(signum, signal.SIG_IGN)
 
 
@@ -190,7 +203,7 @@ def deferred_signals() -> Iterator[Callable[[], int | None]]:
         for signum, handler in previous.items():
             signal.signal(signum, handler)
 
-    previous = {signum: signal.signal(signum, handle) for signum in _SIGNALS}
+    previous = {signum: signal.signal(signum, handle) for signum in SIGNALS}
     try:
         yield lambda: noted[0][0] if noted else None
     finally:

@@ -26,7 +26,7 @@ LARGEST_CHANGE = 0.01
 def main() -> None:
     """Copy what describes the run, write its weights, and compare what they do."""
     run = Run.open(Path(sys.argv[1]))
-    images = clean(load_dataset(run.config.training.dataset).test)
+    images = clean(load_dataset(run.config.resolved.dataset).test)
 
     def mse(model: Autoencoder) -> float:
         return reconstruction_mse(images, in_batches(model.reconstruct, images, model))

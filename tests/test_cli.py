@@ -21,7 +21,8 @@ from pie_cli.runs import find
 from pie_cli.runs.folder import load_model
 from tests.conftest import call, pie
 
-SMALL = ("--dataset", "digits", "--latent-dim", 4, "--conv-width", 4, "--dense-width", 16, "--dense-depth", 1)
+SIZES = ("--latent-dim", 4, "--conv-width", 4, "--dense-width", 16, "--dense-depth", 1, "--couplings", 1)
+SMALL = ("--dataset", "digits", *SIZES)
 NAME = "pie-digits-d4-eps0.01-seed0"
 
 

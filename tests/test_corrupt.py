@@ -186,7 +186,7 @@ def test_a_kept_evaluation_is_not_taken_for_another_configuration(
     key = cache.key_of(run, digits, JUDGE)
     cache.keep(run.folder / "evaluation.json", key, EVALUATION)
     assert key != cache.key_of(run, digits, classifier.Classifier((1, 28, 28), 10))  # nor for one of other features
-    other = Run(run.folder, RunConfig(run.config.model, replace(run.config.training, lr=0.001)))
+    other = Run(run.folder, RunConfig(run.config.model, replace(run.config.resolved, lr=0.001)))
     evaluate(run, digits, JUDGE, "cpu")
     with pytest.raises(PIEError, match="belongs to another configuration"):
         evaluate(other, digits, JUDGE, "cpu")

@@ -11,7 +11,7 @@ import pytest
 
 from tests.commands import run
 
-SIZES = "--latent-dim 4 --conv-width 4 --dense-width 16 --dense-depth 1"
+SIZES = "--latent-dim 4 --conv-width 4 --dense-width 16 --dense-depth 1 --couplings 1"
 NAME = "pie-digits-d4-eps0.01-seed0"
 COMMANDS = [
     f"train --dataset digits {SIZES} --epochs 1",

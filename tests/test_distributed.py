@@ -34,7 +34,8 @@ from tests.conftest import call
 from tests.test_training import SMALL, Stopping, silent
 
 NAME = "pie-digits-d4-eps0.01-seed0"
-OPTIONS = "--dataset digits --latent-dim 4 --conv-width 4 --dense-width 16 --dense-depth 1 --epochs 3 --lr 5e-4"
+SIZES = "--latent-dim 4 --conv-width 4 --dense-width 16 --dense-depth 1 --couplings 1"
+OPTIONS = f"--dataset digits {SIZES} --epochs 3 --lr 5e-4"
 
 # The command line, with a signal to itself after a step of one rank.
 PROGRAM = """

@@ -26,7 +26,7 @@ from pie_cli.runs.folder import Run
 from pie_cli.runtime import deferred_signals, one_thread, raise_on_signals
 from tests.conftest import call
 
-TRAIN = "train --dataset digits --latent-dim 4 --conv-width 4 --dense-width 16 --dense-depth 1 --epochs 5"
+TRAIN = "train --dataset digits --latent-dim 4 --conv-width 4 --dense-width 16 --dense-depth 1 --couplings 1 --epochs 5"
 NAME = "pie-digits-d4-eps0.01-seed0"
 
 

@@ -135,7 +135,8 @@ def test_the_readmes_commands_run(
             continue
         arguments += ["--dataset", "digits"]
         if name == "train":
-            arguments += ["--device", "cpu", "--epochs", "1", "--conv-width", "4", "--dense-width", "16"]
+            sizes = ["--conv-width", "4", "--dense-width", "16", "--couplings", "1"]
+            arguments += ["--device", "cpu", "--epochs", "1", *sizes]
         if name == "reproduce":
             arguments += ["--profile", "quick"]
         code, _, errors = call(" ".join([name, *arguments]), capsys, monkeypatch)

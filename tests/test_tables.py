@@ -12,6 +12,7 @@ import torch
 from rich.console import Console
 
 from pie_cli.config.naming import family, run_config, train_command
+from pie_cli.data.base import DatasetName
 from pie_cli.data.load import load_dataset
 from pie_cli.evaluation.evaluate import audit
 from pie_cli.evaluation.pca import PCA
@@ -84,7 +85,7 @@ def test_seeds_of_pie_and_of_the_baselines() -> None:
     suite = Suite("mnist", True, Place(Path("results"), None, "cpu", 1), 10, Console())
     seeds: dict[str, list[int]] = {}
     for config in paper_runs(suite, seeds=3, baseline_seeds=2):
-        seeds.setdefault(family(config), []).append(config.training.seed)
+        seeds.setdefault(family(config), []).append(config.resolved.seed)
     baselines = {name: of for name, of in seeds.items() if not name.startswith("pie")}
     assert baselines == {f"{model}-d{d}": [0, 1] for model in ("vae", "wae") for d in (8, 10)}
     assert {name for name, of in seeds.items() if of == [0, 1, 2]} == {
@@ -96,7 +97,7 @@ def test_seeds_of_pie_and_of_the_baselines() -> None:
 @pytest.mark.parametrize(
     ("epochs", "dataset", "reason"), [(1, "mnist", "quick"), (10, "digits", "MNIST"), (10, "mnist", "")]
 )
-def test_only_full_trainings_on_mnist_compare_with_the_paper(epochs: int, dataset: str, reason: str) -> None:
+def test_only_full_trainings_on_mnist_compare_with_the_paper(epochs: int, dataset: DatasetName, reason: str) -> None:
     suite = Suite(dataset, True, Place(Path("results"), None, "cpu", 1), epochs, Console())
     assert reason in suite.incomparable
     assert bool(suite.incomparable) == bool(reason)

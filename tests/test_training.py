@@ -29,7 +29,7 @@ from pie_cli.training.display import TrainingDisplay
 from pie_cli.training.loop import train
 from pie_cli.training.validate import validate
 
-SMALL: dict[str, Any] = {"conv_width": 4, "dense_width": 16, "dense_depth": 1}
+SMALL: dict[str, Any] = {"conv_width": 4, "dense_width": 16, "dense_depth": 1, "couplings": 1}
 
 
 def small_run(folder: Path, model: str = "pie", **training: Any) -> Run:
@@ -114,7 +114,7 @@ def test_checkpoint_of_another_configuration_is_refused(digits: Dataset, tmp_pat
     run = small_run(tmp_path / "run")
     with pytest.raises(Interrupted):
         train(run, digits, Execution("cpu"), Stopping(3, signal.SIGINT))
-    other = Run(run.folder, RunConfig(run.config.model, replace(run.config.training, lr=1e-4)))
+    other = Run(run.folder, RunConfig(run.config.model, replace(run.config.resolved, lr=1e-4)))
     with pytest.raises(PIEError, match="another configuration"):
         train(other, digits, Execution("cpu"), silent())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -15,6 +16,7 @@ from pie_cli.cli.options import (
     FILES,
     LARGEST_SEED,
     DatasetChoice,
+    FigurePlace,
     Given,
     Place,
     Processes,
@@ -54,6 +56,7 @@ def main(experiment: Callable[[Run], tuple[Run, Parts]] | None = None) -> None:
     An experiment may change what `pie train` trains, and the parts of its training.
     """
     with failing_in_one_line():
+        os.environ["MPLBACKEND"] = "agg"  # no window is opened; a notebook's backend may be unknown here
         raise_on_signals()
         keep_freed_memory()
         app(standalone_mode=False, obj=experiment)
@@ -121,7 +124,7 @@ def train(
     if lacks_ranks(execution):
         start_ranks(execution)
         return
-    images = _dataset(run, place)
+    images = _dataset(run, settings, place)
     out.print(f"{headline(config)}, on {execution}")
     launch.train_run(run, images, execution, TrainingDisplay(out, run.name, log), overwrite, parts)
 
@@ -130,7 +133,7 @@ def train(
 @expanded
 def reconstruct(
     choice: RunChoice,
-    place: Place,
+    place: FigurePlace,
     run: RunArgument = None,
     count: Annotated[int | None, opt("Test images to show.", str(paper.RECONSTRUCTIONS), min=1, max=5_000)] = None,
     keep: Annotated[
@@ -142,7 +145,7 @@ def reconstruct(
 
     chosen, accelerator = _run(run, choice, place)
     figures.check_keep(chosen, keep, count)
-    images = _dataset(chosen, place)
+    images = _dataset(chosen, choice, place)
     if keep is None:
         _show(figures.draw_reconstructions(chosen, images, accelerator, count or paper.RECONSTRUCTIONS))
     else:
@@ -153,7 +156,7 @@ def reconstruct(
 @expanded
 def sample(
     choice: RunChoice,
-    place: Place,
+    place: FigurePlace,
     run: RunArgument = None,
     count: Annotated[int, opt("Number of samples; Fig. 9 is a sheet of 400.", min=1, max=10_000)] = paper.SAMPLES,
     std: Annotated[float | None, opt("Standard deviation of z; the prior's is 1.", "1")] = None,
@@ -175,7 +178,8 @@ def sample(
     if prior == "normal":
         drawing = figures.draw_samples(chosen, accelerator, count, spread, sample_seed)
     else:
-        drawing = figures.draw_fitted_samples(chosen, _dataset(chosen, place), accelerator, count, prior, sample_seed)
+        images = _dataset(chosen, choice, place)
+        drawing = figures.draw_fitted_samples(chosen, images, accelerator, count, prior, sample_seed)
     _show(drawing)
 
 
@@ -183,7 +187,7 @@ def sample(
 @expanded
 def interpolate(
     choice: RunChoice,
-    place: Place,
+    place: FigurePlace,
     run: RunArgument = None,
     rows: Annotated[
         int | None, opt("Pairs of test images; Fig. 8 has many.", str(paper.INTERPOLATIONS), min=1, max=1_000)
@@ -198,7 +202,7 @@ def interpolate(
 
     figures.check_pair(rows, (first, last), (from_index, to_index))
     chosen, accelerator = _run(run, choice, place)
-    images = _dataset(chosen, place)
+    images = _dataset(chosen, choice, place)
     pairs, stem = figures.choose_pairs(images.test, rows, (first, last), (from_index, to_index))
     _show(figures.draw_interpolations(chosen, images, accelerator, pairs, stem))
 
@@ -207,7 +211,7 @@ def interpolate(
 @expanded
 def umap(
     choice: RunChoice,
-    place: Place,
+    place: FigurePlace,
     run: RunArgument = None,
     umap_seed: Annotated[int, opt("Seed of UMAP.", min=0, max=LARGEST_SEED)] = 0,
 ) -> None:
@@ -215,7 +219,7 @@ def umap(
     from pie_cli.report import figures
 
     chosen, accelerator = _run(run, choice, place)
-    _show(figures.draw_umap(chosen, _dataset(chosen, place), accelerator, umap_seed))
+    _show(figures.draw_umap(chosen, _dataset(chosen, choice, place), accelerator, umap_seed))
 
 
 @app.command()
@@ -266,7 +270,7 @@ def reproduce(
     whole.print_verdicts(suite, whole.reproduce(suite, seeds, baseline_seeds or seeds), strict)
 
 
-def _run(folder: Path | None, choice: Given, place: Place) -> tuple[Run, str]:
+def _run(folder: Path | None, choice: Given, place: FigurePlace) -> tuple[Run, str]:
     """Return the run that the options mean, and the accelerator."""
     config = run_config(**choice) if folder is None else None
 
@@ -274,9 +278,11 @@ def _run(folder: Path | None, choice: Given, place: Place) -> tuple[Run, str]:
 
     accelerator = find_accelerator(place.device)
     if config is not None:
-        return find_run(config, place.results_dir, out.print), accelerator
-    assert folder is not None
-    return finished_run(folder, choice), accelerator
+        run = find_run(config, place.results_dir, out.print)
+    else:
+        assert folder is not None
+        run = finished_run(folder, choice)
+    return run.drawing_into(place.figures_dir), accelerator
 
 
 def _suite(choice: Given, profile: Profile, place: Place) -> Suite:
@@ -286,11 +292,12 @@ def _suite(choice: Given, profile: Profile, place: Place) -> Suite:
     return Suite.prepare(console=out, **asdict(profile), **asdict(place), **choice)
 
 
-def _dataset(run: Run, place: Place) -> Dataset:
+def _dataset(run: Run, choice: Given, place: Place) -> Dataset:
     """Return the run's data set, saying where it comes from."""
     from pie_cli.data.load import load_dataset
+    from pie_cli.runs.find import dataset_of
 
-    return load_dataset(run.config.training.dataset, place.data_dir, place.offline, out.print)
+    return load_dataset(dataset_of(run, choice.get("dataset")), place.data_dir, place.offline, out.print)
 
 
 def _show(drawing: Drawing) -> None:

@@ -109,6 +109,15 @@ class Place:
 
 
 @dataclass(frozen=True)
+class FigurePlace(Place):
+    """The same for a command that draws, and where its figures go."""
+
+    figures_dir: Annotated[
+        Path | None, opt("Folder of the figures.", "figures/ in the run's folder", FILES, **_FOLDER)
+    ] = None
+
+
+@dataclass(frozen=True)
 class Processes:
     """How a training computes."""
 

@@ -57,9 +57,10 @@ def differing(config: RunConfig) -> Iterator[tuple[Field[Any], Any]]:
     """Yield each setting that is not its recipe's default, but d, ε₀², data set and seed, with its value."""
     config, always = config.unresolved(), {"latent_dim", "eps2", "dataset", "seed", "image_shape"}
     eps2 = {"eps2": config.model.eps2} if isinstance(config.model, PIEConfig) else {}
-    same = {"latent_dim": config.model.latent_dim, "dataset": config.training.dataset, **eps2}
+    same = {"latent_dim": config.model.latent_dim, "dataset": config.dataset, **eps2}
     plain = run_config(config.model_name, config.recipe, **same)
-    for ours, default in ((config.model, plain.model), (config.training, plain.training)):
+    pairs = [(config.model, plain.model), *([(config.training, plain.training)] if config.training else [])]
+    for ours, default in pairs:
         for one in fields(ours):
             value = getattr(ours, one.name)
             if one.name not in always and value != getattr(default, one.name):
@@ -101,19 +102,23 @@ def _text(value: Any, between: str) -> str:
 
 def run_name(config: RunConfig) -> str:
     """Return the name of the run's folder: `family` with the data set, if that is not MNIST, and the seed."""
+    if config.training is None:
+        return f"{family(config)}-elsewhere"
     dataset = [config.training.dataset] * (config.training.dataset != "mnist")
     return "-".join([config.model_name, *dataset, *_what(config), f"seed{config.training.seed}"])
 
 
 def run_label(config: RunConfig) -> str:
     """Return what figures and tables call this run."""
+    if config.training is None:
+        return f"{family(config)}, trained elsewhere"
     quick = " (quick run)" if config.quick else ""
     return f"{run_name(config)}, {in_epochs(config.training.epochs)}{quick}"
 
 
 def train_command(config: RunConfig, results_dir: Path) -> str:
     """Return the command that trains exactly this run: every setting that differs from its recipe's is an option."""
-    model, training = config.model, config.training
+    model, training = config.model, config.resolved
     chosen = ["--eps2", number(model.eps2)] if isinstance(model, PIEConfig) else ["--model", config.model_name]
     parts = ["pie", "train", *chosen]
     parts += ["--recipe", config.recipe] * (config.recipe != "stable")

@@ -12,6 +12,7 @@ from annotated_types import Ge, Le
 
 from pie_cli.config.recipes import RECIPES, Recipe
 from pie_cli.data.base import DatasetName
+from pie_cli.errors import UsageError
 from pie_cli.models.config import ModelConfig, PIEConfig, VAEConfig, WAEConfig
 from pie_cli.settings import Count, Noise, Positive, Seed, Settings, Share, Weight, build, setting
 
@@ -87,12 +88,12 @@ class RunConfig:
     """What a run trains, and how. Raises ValueError, naming a field, where model and training do not go together."""
 
     model: ModelConfig
-    training: TrainingConfig  # as given; what it leaves open, `resolved` has
+    training: TrainingConfig | None  # as given; what it leaves open, `resolved` has; None: trained elsewhere
     recipe: Recipe = "stable"  # the set of defaults that it started from
 
     def __post_init__(self) -> None:
         pie, given = self.model, self.training
-        if not isinstance(pie, PIEConfig):
+        if given is None or not isinstance(pie, PIEConfig):
             return
         if pie.learn_eps2 and given.anneal:
             raise ValueError("`learn_eps2` and `anneal` both change ε₀²; give one of them")
@@ -121,20 +122,31 @@ class RunConfig:
 
     @cached_property  # a training step asks for it
     def resolved(self) -> TrainingConfig:
-        """How the model is trained, with the values that follow from it in the place of None."""
-        return replace(self.training, **{k: v for k, v in self._derived().items() if getattr(self.training, k) is None})
+        """How the model is trained, with the values that follow from it in the place of None.
+
+        Raises UsageError where it was trained elsewhere, and nothing is known of it.
+        """
+        if (given := self.training) is None:
+            raise UsageError("this model was trained elsewhere: nothing says on which images, or how long")
+        return replace(given, **{k: v for k, v in self._derived().items() if getattr(given, k) is None})
+
+    @property
+    def dataset(self) -> DatasetName | None:
+        """The images that the model was trained on; None where nothing says so."""
+        return self.training.dataset if self.training else None
 
     @property
     def quick(self) -> bool:
         """Whether the training is shorter than a full one, which every figure and table says."""
-        return self.training.epochs < FULL_EPOCHS
+        return self.training is not None and self.training.epochs < FULL_EPOCHS
 
     def to_dict(self) -> dict[str, Any]:
         """Return what config.json holds: every value resolved, and ε₀ beside ε₀², since other codes take that."""
         model = {"name": self.model_name, **asdict(self.model)}
         if isinstance(self.model, PIEConfig):
             model |= {"linear_dims": self.model.dims, "eps0": math.sqrt(self.model.eps2)}
-        value = {"format": FORMAT, "recipe": self.recipe, "model": model, "training": asdict(self.resolved)}
+        training = asdict(self.resolved) if self.training else None
+        value = {"format": FORMAT, "recipe": self.recipe, "model": model, "training": training}
         return dict(json.loads(json.dumps(value)))  # tuples become lists, as when it is read again
 
     @classmethod
@@ -146,7 +158,7 @@ class RunConfig:
         if value.get("format") != FORMAT:
             raise ValueError(f"it is not of format {FORMAT} (written by a newer version of this program?)")
         parts, recipe = value.keys() - {"recipe"}, value.get("recipe", "stable")
-        if parts != {"format", "model", "training"} or not isinstance(value["training"], dict):
+        if parts != {"format", "model", "training"} or not isinstance(value["training"], dict | None):
             raise ValueError("it has other parts than the configuration of a run")
         model = dict(value["model"]) if isinstance(value["model"], dict) else {}
         name = model.pop("name", None)
@@ -157,18 +169,22 @@ class RunConfig:
         model.pop("eps0", None)
         if name == "pie":  # older files have one contraction for all blocks
             model.setdefault("linear_contraction", model.get("contraction"))
-        return cls(build(CONFIGS[name], model), build(TrainingConfig, value["training"]), recipe).unresolved()
+        training = build(TrainingConfig, value["training"]) if value["training"] is not None else None
+        return cls(build(CONFIGS[name], model), training, recipe).unresolved()
 
     def unresolved(self) -> RunConfig:
         """Return the same configuration with None wherever a value is the one that would follow.
 
         So what is replaced in it has the consequences that it has in a new configuration.
         """
-        model, opened = self.model, dict[str, Any]()
+        model, training = self.model, self.training
         if isinstance(model, PIEConfig) and replace(model, linear_dims=None).dims == model.dims:
             model = replace(model, linear_dims=None)
-        opened |= {name: None for name, value in self._derived().items() if getattr(self.training, name) == value}
-        return RunConfig(model, replace(self.training, **opened), self.recipe)
+        if training:
+            derived, given = self._derived(), training
+            opened: dict[str, Any] = {name: None for name in derived if getattr(given, name) == derived[name]}
+            training = replace(given, **opened)
+        return RunConfig(model, training, self.recipe)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, RunConfig) and self.to_dict() == other.to_dict()
@@ -185,5 +201,6 @@ class RunConfig:
 
     def differences(self, other: RunConfig) -> list[str]:
         """Return the fields that differ, as "lr: 0.001, now 0.002"."""
-        old, new = ({"recipe": c.recipe, **c.to_dict()["model"], **c.to_dict()["training"]} for c in (self, other))
+        parts = ((c.recipe, c.to_dict()) for c in (self, other))
+        old, new = ({"recipe": recipe, **of["model"], **(of["training"] or {})} for recipe, of in parts)
         return [f"{key}: {old.get(key)}, now {new.get(key)}" for key in {**old, **new} if old.get(key) != new.get(key)]

@@ -25,7 +25,7 @@ class GridDisplay:
         self.console = console
         self.runs = {run.name: run for run in runs}
         # Training and evaluation, in the cost of a baseline's epoch; an evaluation costs about as much as an epoch.
-        self.cost = {run.name: STEP_COST[run.config.model_name] * (run.config.training.epochs + 1) for run in runs}
+        self.cost = {run.name: STEP_COST[run.config.model_name] * (run.config.resolved.epochs + 1) for run in runs}
         self.done = {name: _share_done(run) for name, run in self.runs.items()}
         self.first = self._share()  # what an earlier call had done took this one no time
         self.started = self.looked = self.printed = time.monotonic()
@@ -120,7 +120,7 @@ class GridDisplay:
 
     def _advance(self, name: str, share: float, note: str) -> None:
         """Note that this share of a training here is done."""
-        epochs = self.runs[name].config.training.epochs
+        epochs = self.runs[name].config.resolved.epochs
         self.done[name] = share * epochs / (epochs + 1)
         self.here[name] = note
 
@@ -130,4 +130,4 @@ class GridDisplay:
 
 def _share_done(run: Run) -> float:
     """Return which share of a run's training and evaluation its folder shows."""
-    return 1.0 if run.evaluated else run.epochs_done / (run.config.training.epochs + 1)
+    return 1.0 if run.evaluated else run.epochs_done / (run.config.resolved.epochs + 1)

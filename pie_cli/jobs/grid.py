@@ -12,6 +12,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from multiprocessing.connection import Connection, wait
@@ -71,7 +72,7 @@ def train_and_evaluate(
     Other processes may do the same in the same folder: they share the work, and all return when all of it is done.
     `meanwhile` is called here once the workers have started: what would otherwise leave them idle. Raises the first
     PIEError of a worker's, after the others have saved their checkpoints; PIEError too if all workers have died; and on
-    Ctrl-C or SIGTERM, likewise, Interrupted.
+    a signal to stop, likewise, Interrupted.
     """
     runs = [place.run(config) for config in configs]
     # Fresh interpreters: forking a process whose threads hold locks is not safe.
@@ -149,7 +150,7 @@ def _work(runs: Sequence[Run], place: Place, end: Connection) -> None:
         try:
             with run.lock():
                 if not run.evaluated:  # another process may just have done it
-                    dataset, classifier = data(run.config.training.dataset)
+                    dataset, classifier = data(run.config.resolved.dataset)
                     train_run(run, dataset, Execution(place.accelerator), messenger)
                     messenger.send("evaluating")
                     evaluate(run, dataset.quick if run.config.quick else dataset, classifier, place.accelerator)
@@ -174,7 +175,8 @@ def _work(runs: Sequence[Run], place: Place, end: Connection) -> None:
     except Interrupted as error:
         sys.exit(error.exit_code)
     except (PIEError, OSError) as error:
-        messenger.send("failed", mendable(error))
+        with suppress(Interrupted):  # another one has failed too, and this one is told to stop
+            messenger.send("failed", mendable(error))
         sys.exit(1)
 
 

@@ -6,9 +6,13 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
+from pie_cli.models.config import ModelConfig
+
 
 class Autoencoder(nn.Module, ABC):
     """Images (B, C, H, W) in [0, 1] to codes z (B, d) and back, with the prior z ~ N(0, I)."""
+
+    config: ModelConfig
 
     def __init__(self, image_shape: tuple[int, int, int], latent_dim: int) -> None:
         super().__init__()
@@ -36,22 +40,34 @@ class Autoencoder(nn.Module, ABC):
     def expect(self, names: Iterable[str]) -> None:
         """Make room for what only some models of a configuration have, given the names of a state; by default none."""
 
+    @torch.no_grad()
     def reconstruct(self, x: Tensor) -> Tensor:
-        """Return decode(encode(x)): what z alone keeps of the images."""
+        """Return decode(encode(x)), without gradients: what z alone keeps of the images."""
         return self.decode(self.encode(x))
 
+    @torch.no_grad()
     def sample(self, n: int, std: float = 1.0, generator: torch.Generator | None = None) -> Tensor:
-        """Return n images decoded from z ~ N(0, std²·I), drawn on the CPU: a seed gives the same on every device."""
-        codes = std * torch.randn(n, self.latent_dim, generator=generator)
-        return self.decode(codes.to(next(self.parameters())))
+        """Return n images decoded from z ~ N(0, std²·I), without gradients.
 
-    def check_images(self, x: Tensor) -> None:
-        """Raise ValueError unless x is a batch of this model's images."""
+        The codes are drawn on the CPU in float32: a seed gives the same on every device.
+        """
+        codes = std * torch.randn(n, self.latent_dim, generator=generator, device="cpu", dtype=torch.float32)
+        return self.decode(codes.to(next(self.parameters()).device))
+
+    def as_images(self, x: Tensor) -> Tensor:
+        """Return x in the type of the model's weights. Raises ValueError unless it is a batch of this model's images.
+
+        Whole numbers are refused: they are grey levels that nobody has divided by 255.
+        """
         if tuple(x.shape[1:]) != self.image_shape:
             shape = ", ".join(map(str, self.image_shape))
             raise ValueError(f"expected images of shape (B, {shape}), got {tuple(x.shape)}")
+        if not x.is_floating_point():
+            raise ValueError(f"expected images of floats in [0, 1], got {str(x.dtype).removeprefix('torch.')}")
+        return x.to(next(self.parameters()).dtype)
 
-    def check_codes(self, z: Tensor) -> None:
-        """Raise ValueError unless z is a batch of this model's codes."""
+    def as_codes(self, z: Tensor) -> Tensor:
+        """Return z in the type of the model's weights. Raises ValueError unless it is a batch of this model's codes."""
         if tuple(z.shape[1:]) != (self.latent_dim,):
             raise ValueError(f"expected codes of shape (B, {self.latent_dim}), got {tuple(z.shape)}")
+        return z.to(next(self.parameters()).dtype)

@@ -1,6 +1,7 @@
 """The opponents of Table 1: VAE and WAE, one DCGAN-style encoder and decoder for both (Radford et al. 2015)."""
 
 import math
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -51,13 +52,18 @@ class _ConvAutoencoder(Autoencoder):
 
     def features(self, x: Tensor) -> Tensor:
         """Return the encoder's output (B, encoder_features). Raises ValueError for images of another shape."""
-        self.check_images(x)
-        return self.encoder(x)
+        with self._own_type():
+            return self.encoder(self.as_images(x))
 
     def logits(self, z: Tensor) -> Tensor:
         """Return decode(z) before its sigmoid, (B, C, H, W). Raises ValueError for codes of another shape."""
-        self.check_codes(z)
-        return self.decoder(z)
+        with self._own_type():
+            return self.decoder(self.as_codes(z))
+
+    def _own_type(self) -> AbstractContextManager[None]:
+        """Leave autocast where the weights are not in float32: batch norm refuses half of one kind and half another."""
+        weight = next(self.parameters())
+        return nullcontext() if weight.dtype == torch.float32 else torch.autocast(weight.device.type, enabled=False)
 
     def decode(self, z: Tensor) -> Tensor:
         """Return images (B, C, H, W) in [0, 1]. Raises ValueError for codes of another shape."""
@@ -71,6 +77,8 @@ class VAE(_ConvAutoencoder):
     values under the Bernoulli likelihood make the cross entropy a useful loss but not a normalised density, so no
     likelihood follows from it.
     """
+
+    config: VAEConfig
 
     def __init__(self, config: VAEConfig) -> None:
         super().__init__(config, encoder_features=2 * config.latent_dim)
@@ -106,6 +114,8 @@ class WAE(_ConvAutoencoder):
 
     Source: https://arxiv.org/abs/1711.01558. `loss_terms` draws the prior's codes from torch's global generator.
     """
+
+    config: WAEConfig
 
     def __init__(self, config: WAEConfig) -> None:
         super().__init__(config, encoder_features=config.latent_dim)

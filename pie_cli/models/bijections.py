@@ -24,7 +24,7 @@ class Bijection(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return ``(f(x), log_abs_det_jacobian)``; the second has shape (B,), in nats."""
+        """Return ``(f(x), log_abs_det_jacobian)``; the second has shape (B,), in nats, of float32 at least."""
 
     @abstractmethod
     def map(self, x: Tensor) -> Tensor:
@@ -35,13 +35,32 @@ class Bijection(nn.Module, ABC):
         """Return f⁻¹(y), exact to float precision."""
 
 
+def full_precision(x: Tensor) -> torch.autocast:
+    """Under autocast only the networks of s, b and g leave float32: what is inverted, or enters the likelihood, stays.
+
+    Autocast touches products and convolutions, which rotations have, and joined tensors, which must be of one type.
+    """
+    return torch.autocast(x.device.type, enabled=False)
+
+
+def joined(first: Tensor, second: Tensor) -> Tensor:
+    """Return [first, second], two groups of features."""
+    with full_precision(first):
+        return torch.cat([first, second], dim=1)
+
+
+def constant_log_det(x: Tensor, value: float) -> Tensor:
+    """Return the log-determinant `value` for each of a batch, shape (B,)."""
+    return x.new_full((x.shape[0],), value, dtype=torch.promote_types(x.dtype, torch.float32))
+
+
 class VolumePreserving(Bijection):
     """A bijection with log|det J| = 0: subclasses give the map and its inverse."""
 
     preserves_volume = True
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        return self.map(x), x.new_zeros(x.shape[0])
+        return self.map(x), constant_log_det(x, 0.0)
 
 
 class Composition(Bijection):
@@ -63,7 +82,7 @@ class Composition(Bijection):
     @staticmethod
     def compose(bijections: Sequence[Bijection], x: Tensor) -> tuple[Tensor, Tensor]:
         """Return ``(F_K ∘ … ∘ F_1 (x), log_abs_det_jacobian)``; the second has shape (B,), in nats."""
-        log_det = x.new_zeros(x.shape[0])
+        log_det = constant_log_det(x, 0.0)
         for bijection in bijections:
             if bijection.preserves_volume:
                 x = bijection.map(x)
@@ -87,7 +106,7 @@ class SymmetricRange(Bijection):
     """x ↦ 2x − 1: images in [0, 1] to the range [−1, 1] in which ε₀² is measured; log|det J| = D log 2."""
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        return self.map(x), x.new_full((x.shape[0],), math.log(2) * x[0].numel())
+        return self.map(x), constant_log_det(x, math.log(2) * x[0].numel())
 
     def map(self, x: Tensor) -> Tensor:
         return 2 * x - 1
@@ -146,12 +165,12 @@ class Split(VolumePreserving):
         """Return [z, g(z) + deviation]; without a deviation [z, g(z)] (Eq. 20), which needs a g."""
         if self.g is None:
             assert deviation is not None
-            return torch.cat([z, deviation], dim=1)
+            return joined(z, deviation)
         r = self.g(z).to(z.dtype, memory_format=torch.contiguous_format)
-        return torch.cat([z, r if deviation is None else r + deviation], dim=1)
+        return joined(z, r if deviation is None else r + deviation)
 
     def map(self, x: Tensor) -> Tensor:
-        return torch.cat(self.part(x), dim=1)
+        return joined(*self.part(x))
 
     def inverse(self, y: Tensor) -> Tensor:
         return self.unite(*self.z_r(y))

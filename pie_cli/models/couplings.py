@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from pie_cli.models.bijections import Bijection, VolumePreserving
+from pie_cli.models.bijections import Bijection, VolumePreserving, joined
+from pie_cli.models.densities import at_least_float32
 from pie_cli.models.networks import Network
 
 Scaling = Callable[[Tensor], Tensor]
@@ -65,7 +66,7 @@ class AdditiveCoupling(Coupling, VolumePreserving):
         x1, x2 = x.split(self.sizes, dim=1)
         y1 = x1 + self._output(self.net1, x2)
         y2 = x2 + self._output(self.net2, y1)
-        return torch.cat([y1, y2], dim=1)
+        return joined(y1, y2)
 
     def leading(self, x: Tensor) -> Tensor:
         x1, x2 = x.split(self.sizes, dim=1)
@@ -75,7 +76,7 @@ class AdditiveCoupling(Coupling, VolumePreserving):
         y1, y2 = y.split(self.sizes, dim=1)
         x2 = y2 - self._output(self.net2, y1)
         x1 = y1 - self._output(self.net1, x2)
-        return torch.cat([x1, x2], dim=1)
+        return joined(x1, x2)
 
 
 class AffineCoupling(Coupling):
@@ -94,7 +95,7 @@ class AffineCoupling(Coupling):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         y, s1, s2 = self._transform(x)
-        return y, s1.log().flatten(1).sum(1) + s2.log().flatten(1).sum(1)
+        return y, at_least_float32(s1).log().flatten(1).sum(1) + at_least_float32(s2).log().flatten(1).sum(1)
 
     def map(self, x: Tensor) -> Tensor:
         return self._transform(x)[0]
@@ -110,7 +111,7 @@ class AffineCoupling(Coupling):
         y1 = s1 * x1 + b1
         s2, b2 = self._s_b(self.net2, y1)
         y2 = s2 * x2 + b2
-        return torch.cat([y1, y2], dim=1), s1, s2
+        return joined(y1, y2), s1, s2
 
     def inverse(self, y: Tensor) -> Tensor:
         y1, y2 = y.split(self.sizes, dim=1)
@@ -118,4 +119,4 @@ class AffineCoupling(Coupling):
         x2 = (y2 - b2) / s2
         s1, b1 = self._s_b(self.net1, x2)
         x1 = (y1 - b1) / s1
-        return torch.cat([x1, x2], dim=1)
+        return joined(x1, x2)

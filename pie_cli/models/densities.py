@@ -3,6 +3,7 @@
 import math
 from typing import TypeVar
 
+import torch
 from torch import Tensor
 
 N = TypeVar("N", float, Tensor)
@@ -13,7 +14,13 @@ def bits_per_dim(nll: N, size: int) -> N:
     return nll / (math.log(2) * size) + 8
 
 
+def at_least_float32(x: Tensor) -> Tensor:
+    """Return x, in float32 where its type is a shorter one: sums over all pixels need the range and the digits."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
 def gaussian_log_prob(x: Tensor, variance: float | Tensor) -> Tensor:
     """Return log N(x | 0, variance·I) for each row of x (B, D), in nats."""
+    x = at_least_float32(x)
     log_variance = variance.log() if isinstance(variance, Tensor) else math.log(variance)
     return -0.5 * (x.square().sum(1) / variance + x.shape[1] * (math.log(2 * math.pi) + log_variance))

@@ -122,6 +122,7 @@ class PIE(Autoencoder):
         True
     """
 
+    config: PIEConfig
     blocks: Sequence[PIEBlock]
 
     def __init__(self, config: PIEConfig, networks: Networks | None = None) -> None:
@@ -137,8 +138,7 @@ class PIE(Autoencoder):
         z has shape (B, d); residuals holds one (B, D_l) tensor of r_l − g_l(z_l) for each splitting level, in encoding
         order; log_det has shape (B,), in nats. Raises ValueError for images of another shape.
         """
-        self.check_images(x)
-        y, log_det = self.scaling(x)
+        y, log_det = self.scaling(self.as_images(x))
         residuals = []
         for block in self.blocks:
             y, deviation, term = block.analyse(y)
@@ -207,8 +207,7 @@ class PIE(Autoencoder):
         return 4 * (self.decode(z) - x).square().mean()
 
     def encode(self, x: Tensor) -> Tensor:
-        self.check_images(x)
-        y = self.scaling.map(x)
+        y = self.scaling.map(self.as_images(x))
         for block in self.blocks:
             y = block.encode(y)
         return y
@@ -219,7 +218,7 @@ class PIE(Autoencoder):
         With `keep`, only so many residuals, those nearest to z, are used, and zeros for the others. Raises ValueError
         for codes of another shape, or `keep` out of range or given without residuals.
         """
-        self.check_codes(z)
+        y = self.as_codes(z)
         levels = len(self.residual_sizes)
         if residuals is None and keep is not None:
             raise ValueError("keep needs residuals")
@@ -230,10 +229,10 @@ class PIE(Autoencoder):
             raise ValueError(f"keep must lie between 0 and {levels}, got {keep}")
         kept = list(residuals[levels - keep :]) if residuals is not None else []
 
-        y = z
         for block in reversed(self.blocks):
             splits = block.residual_shape[0] > 0
-            y = block.decode(y, kept.pop().unflatten(1, block.residual_shape) if splits and kept else None)
+            deviation = kept.pop().to(y.dtype).unflatten(1, block.residual_shape) if splits and kept else None
+            y = block.decode(y, deviation)
         return self.scaling.inverse(y)
 
     def recompute_activations(self) -> None:

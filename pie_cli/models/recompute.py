@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.utils.checkpoint import checkpoint
@@ -21,11 +22,11 @@ class Recomputed(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return ``(y, log_abs_det_jacobian)``, the second of shape (B,)."""
-        log_det = x.new_zeros(x.shape[0])
+        terms = []
         for bijection in self.bijections:
             x, term = recomputed(bijection, x)
-            log_det = log_det + term
-        return x, log_det
+            terms.append(term)
+        return x, torch.stack(terms).sum(0)
 
 
 def recomputed(module: nn.Module, x: Tensor) -> Any:

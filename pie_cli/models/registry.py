@@ -26,19 +26,25 @@ def build_model(config: ModelConfig) -> Autoencoder:
 def restore_model(
     config: ModelConfig, weights: dict[str, Tensor], layout: int = LAYOUT, build: Build = build_model
 ) -> Autoencoder:
-    """Return the model with these weights. Raises ValueError where names, types, shapes or values are not its own."""
-    try:
-        with torch.device("meta"):  # sizes cost no memory before they are known to be those of the weights
-            sketch = build(config)
-        if layout < LAYOUT:
-            weights = upgrade(sketch, weights)
-        sketch.expect(weights)
-    except (RuntimeError, OverflowError, IndexError, KeyError) as error:
-        raise ValueError("no model has such sizes") from error
-    check_tensors(weights, sketch.state_dict())
-    model = build(config)
-    model.load_state_dict(weights)
-    return model
+    """Return the model with these weights, in float32 on the CPU, whatever torch's defaults and modes are.
+
+    No random number is drawn. Raises ValueError where names, types, shapes or values are not the model's own.
+    """
+    with torch.inference_mode(False):
+        try:
+            with torch.device("meta"):  # sizes cost no memory before they are known to be those of the weights
+                model = build(config).float()
+            if layout < LAYOUT:
+                weights = upgrade(model, weights)
+            model.expect(weights)
+        except (RuntimeError, OverflowError, IndexError, KeyError) as error:
+            raise ValueError("no model has such sizes") from error
+        state = model.state_dict()
+        check_tensors(weights, state)
+        # In the memory format of the model's own: convolutions have theirs.
+        own = {name: torch.empty_like(state[name], device="cpu").copy_(weights[name]) for name in state}
+        model.load_state_dict(own, assign=True)
+        return model
 
 
 def upgrade(model: Autoencoder, weights: dict[str, Tensor]) -> dict[str, Tensor]:

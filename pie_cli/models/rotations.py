@@ -4,15 +4,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pie_cli.models.bijections import VolumePreserving
-
-
-def _full_precision(x: Tensor) -> torch.autocast:
-    """Under autocast only the networks of s, b and g leave float32: what is inverted, or enters the likelihood, stays.
-
-    Autocast touches nothing but products and convolutions, so that rotations are the only bijections to need this.
-    """
-    return torch.autocast(x.device.type, enabled=False)
+from pie_cli.models.bijections import VolumePreserving, full_precision
+from pie_cli.models.densities import at_least_float32
 
 
 class Householder(VolumePreserving):
@@ -35,11 +28,17 @@ class Householder(VolumePreserving):
         """Return V and W, both (K, n), with H(v_K)…H(v_1) = I − VᵀW.
 
         This is the compact form: the v_k are V's rows, and W = (L + ½D)⁻¹V where L + D is the lower triangle of VVᵀ.
+        W = 2D⁻¹(V − LW) is solved from the first row on: each pass gets one row more right. Products alone can be
+        computed in every type and exported to every format, a solver for triangles cannot.
         """
-        v = self.vectors
+        v = at_least_float32(self.vectors)
         gram = v @ v.T
-        triangle = gram.tril(-1) + 0.5 * gram.diagonal().diag()
-        return v, torch.linalg.solve_triangular(triangle, v, upper=False)
+        twice = 2 / gram.diagonal().unsqueeze(1)
+        w = start = twice * v
+        below = twice * gram.tril(-1)
+        for _ in range(1, v.shape[0]):
+            w = torch.addmm(start, below, w, alpha=-1)
+        return self.vectors, w.to(self.vectors.dtype)
 
     def reflections(self) -> Tensor:
         """Return H(v_K)…H(v_1), shape (n, n)."""
@@ -78,13 +77,13 @@ class HouseholderLinear(Householder):
     """The invertible linear map of the linear blocks (section 4.3), on (B, n) vectors."""
 
     def map(self, x: Tensor) -> Tensor:
-        with _full_precision(x):
+        with full_precision(x):
             (v, w), q = self.factors(), self.constant
             x = x if q is None else F.linear(x, q)
             return torch.addmm(x, x @ w.T, v, alpha=-1)
 
     def inverse(self, y: Tensor) -> Tensor:
-        with _full_precision(y):
+        with full_precision(y):
             (v, w), q = self.factors(), self.constant
             y = torch.addmm(y, y @ v.T, w, alpha=-1)
             return y if q is None else y @ q
@@ -94,9 +93,9 @@ class HouseholderConv1x1(Householder):
     """The invertible 1×1 convolution of the convolutional blocks (section 4.3), on (B, n, H, W) images."""
 
     def map(self, x: Tensor) -> Tensor:
-        with _full_precision(x):
+        with full_precision(x):
             return torch.einsum("ij,bjhw->bihw", self.matrix(), x)
 
     def inverse(self, y: Tensor) -> Tensor:
-        with _full_precision(y):
+        with full_precision(y):
             return torch.einsum("ji,bjhw->bihw", self.matrix(), y)

@@ -66,9 +66,9 @@ def write_page(
     true = rows[0].of.numbers
     real = {name: true[name] for name in ("sharpness", "sharpness_error")}
     measured = {**means(families), "true": real}
-    seeds = sorted({config.training.seed for config in configs})
+    seeds = sorted({config.resolved.seed for config in configs})
     # What has fewer seeds stands beside each seed of the others with its mean.
-    of_seeds = [suite.by_family([c for c in configs if c.training.seed == seed], numbers) for seed in seeds]
+    of_seeds = [suite.by_family([c for c in configs if c.resolved.seed == seed], numbers) for seed in seeds]
     judgements = judge(measured, suite.incomparable, [{**measured, **means(of_one)} for of_one in of_seeds])
     shown = {"table1": table1.frame(rows), "audit": table1.audit_frame(rows), "evaluation": evaluation}
     if not suite.incomparable and suite.recipe == "stable":
@@ -103,7 +103,7 @@ def paper_runs(suite: Suite, seeds: int, baseline_seeds: int) -> list[RunConfig]
 def write_table_1(suite: Suite, configs: list[RunConfig], evaluations: Mapping[str, Evaluation]) -> list[table1.Row]:
     """Write Table 1 of the runs with d = 8 and seed 0 among `configs`; return its rows, the true images first."""
     rows = [table1.true_images(suite.dataset, suite.classifier)]
-    chosen = [c for c in configs if c.model.latent_dim == SHARPNESS_LATENT_DIM and c.training.seed == 0]
+    chosen = [c for c in configs if c.model.latent_dim == SHARPNESS_LATENT_DIM and c.resolved.seed == 0]
     for config in sorted(chosen, key=lambda c: isinstance(c.model, PIEConfig)):  # the baselines first, as in the paper
         rows.append(table1.row_of(config, evaluations[run_name(config)]))
     table1.write(rows, suite.place.results_dir, suite.origin(map(suite.place.run, chosen)), suite.quick)

@@ -13,7 +13,7 @@ from rich.console import Console
 from pie_cli.config.naming import family, run_config, run_name, train_command
 from pie_cli.config.recipes import Recipe
 from pie_cli.config.run import FULL_EPOCHS, RunConfig, in_epochs
-from pie_cli.data.base import Dataset
+from pie_cli.data.base import Dataset, DatasetName
 from pie_cli.data.load import load_dataset
 from pie_cli.errors import PIEError
 from pie_cli.evaluation.cache import Evaluation
@@ -36,7 +36,7 @@ PROFILE_EPOCHS = {"quick": 1, "paper": FULL_EPOCHS}
 class Suite:
     """Everything that is the same for all runs of a call."""
 
-    dataset_name: str  # trained and tested on
+    dataset_name: DatasetName  # trained and tested on
     offline: bool  # whether to open no connection
     place: Place  # where runs lie and compute
     epochs: int  # of each training
@@ -46,7 +46,7 @@ class Suite:
     @classmethod
     def prepare(
         cls, console: Console, profile: str, jobs: int | None, data_dir: Path | None, offline: bool, results_dir: Path,
-        device: str, dataset: str = "mnist", recipe: Recipe = "stable",
+        device: str, dataset: DatasetName = "mnist", recipe: Recipe = "stable",
     ) -> Self:  # fmt: skip
         """Return the suite of a profile; the quick one has a folder of its own and never mixes with full runs."""
         accelerator = find_accelerator(device)
@@ -134,6 +134,7 @@ class Suite:
         """Return where the numbers of these runs come from."""
         runs = list(runs)
         origins = [run.provenance for run in runs]
+        trainings = [run.config.training for run in runs if run.config.training]
         seconds = sum(float(facts.get("wall_seconds", math.nan)) for facts in origins)
         # Several machines may have shared the work.
         machines = {f"{of.get('processor')}, {of.get('device')}, threads: {of.get('threads')}" for of in origins}
@@ -142,8 +143,8 @@ class Suite:
             "recipe": self.recipe,
             "data": self.dataset_name,
             "test images": f"{len(self.dataset.test):,}",
-            "epochs of a training": ", ".join(map(str, sorted({run.config.training.epochs for run in runs}))),
-            "seeds": ", ".join(sorted({str(run.config.training.seed) for run in runs})),
+            "epochs of a training": ", ".join(map(str, sorted({one.epochs for one in trainings}))) or "unknown",
+            "seeds": ", ".join(sorted({str(one.seed) for one in trainings})) or "unknown",
             "trained on": " and ".join(sorted(machines)),
             "training time of all runs": f"{seconds / 60:.0f} min",
             "trained at commit": ", ".join(sorted({short_commit(str(facts.get("commit"))) for facts in origins})),

@@ -12,7 +12,7 @@ from pie_cli.paper.reproduce import write_table_1
 from pie_cli.paper.suite import Suite
 from pie_cli.paper.summary import summary
 from pie_cli.plots.tables import print_table, write_table
-from pie_cli.runs.find import finished_run, finished_runs
+from pie_cli.runs.find import dataset_of, finished_run, finished_runs
 
 
 def sharpness_runs(models: str, eps2: str | None) -> list[tuple[str, float | None]]:
@@ -50,7 +50,7 @@ def print_evaluation(suite: Suite, folders: list[Path]) -> None:
     """Write and print the figures of merit of run folders, or of all finished runs of the data set in the folder."""
     runs = [finished_run(folder) for folder in folders]
     for run in runs:
-        if (name := run.config.training.dataset) != suite.dataset_name:
+        if (name := dataset_of(run, suite.dataset_name)) != suite.dataset_name:
             raise UsageError(f"{run.folder} was trained on {name}; add `dataset` {name}")
     if not folders:
         runs = finished_runs(suite.place.results_dir, suite.dataset_name, suite.console.print)

@@ -1,10 +1,13 @@
 """Drawing, and nothing else: every function takes arrays and returns a figure; `save` writes it with its data."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
 from io import BytesIO
 from pathlib import Path
+from typing import ParamSpec, TypeVar
 
 import matplotlib as mpl
+import matplotlib.style
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -18,10 +21,27 @@ Array = NDArray[np.float32]
 INCHES_PER_IMAGE = 0.42
 DIGIT_COLOURS = mpl.colormaps["tab10"]
 
-# Text stays text in PDFs, and nothing random or dated goes into a file: the same data give the same bytes.
-mpl.rcParams.update({"pdf.fonttype": 42, "svg.hashsalt": "pie", "savefig.dpi": 150, "font.size": 9})
+STYLE = {"pdf.fonttype": 42, "savefig.dpi": 150, "font.size": 9}  # text stays text in PDFs
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
+def _styled(draw: Callable[P, R]) -> Callable[P, R]:
+    """Let a function draw in matplotlib's own style and `STYLE`, whatever the user has configured.
+
+    Nothing random or dated goes into a file either: the same data give the same bytes.
+    """
+
+    @wraps(draw)
+    def styled(*args: P.args, **kwargs: P.kwargs) -> R:
+        with matplotlib.style.context(["default", STYLE]):
+            return draw(*args, **kwargs)
+
+    return styled
+
+
+@_styled
 def save(figure: Figure, stem: Path) -> list[Path]:
     """Write `figure` as stem.pdf and stem.png; return the two paths."""
     paths = []
@@ -46,12 +66,13 @@ def draw_images(axes: Axes, images: Array) -> None:
     """Show images (rows, columns, C, H, W) in [0, 1] as one picture, clipped to what a screen can show."""
     rows, columns, channels, height, width = images.shape
     tiles = images.transpose(0, 3, 1, 4, 2).reshape(rows * height, columns * width, channels).clip(0, 1)
-    picture = tiles[:, :, 0] if channels == 1 else tiles[:, :, :3]
+    picture = tiles[:, :, :3] if channels >= 3 else tiles.mean(2)
     axes.imshow(np.nan_to_num(picture), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set_visible(False)
 
 
+@_styled
 def image_grid(images: Array, title: str, labels: Sequence[str] = ()) -> Figure:
     """Return a sheet of images (rows, columns, C, H, W), with a label at the left of each row where there are any."""
     rows, columns, _, height, _ = images.shape
@@ -78,6 +99,7 @@ def draw_embedding(axes: Axes, points: Array, labels: NDArray[np.int64]) -> None
     axes.set(xticks=[], yticks=[], xlabel="UMAP 1", ylabel="UMAP 2")
 
 
+@_styled
 def embedding(points: Array, labels: NDArray[np.int64], title: str) -> Figure:
     """Return the scatter plot of points (N, 2) with a legend of digits (Fig. 7e)."""
     figure = Figure(figsize=(5.4, 4.6), layout="constrained")
@@ -88,6 +110,7 @@ def embedding(points: Array, labels: NDArray[np.int64], title: str) -> Figure:
     return figure
 
 
+@_styled
 def learning_curve(history: pd.DataFrame, title: str) -> Figure:
     """Return loss and z-only reconstruction MSE by epoch, from the columns of metrics.csv."""
     figure = Figure(figsize=(7, 2.8), layout="constrained")
@@ -102,6 +125,7 @@ def learning_curve(history: pd.DataFrame, title: str) -> Figure:
     return figure
 
 
+@_styled
 def sharpness(values: Sequence[Array], strips: Sequence[Array], names: Sequence[str], title: str) -> Figure:
     """Return the distribution of per-image sharpness of each row of Table 1, beside a strip of its images."""
     height = 0.7 * len(names)  # inches, of both halves, so that each strip stands beside its distribution
@@ -125,6 +149,7 @@ def sharpness(values: Sequence[Array], strips: Sequence[Array], names: Sequence[
     return figure
 
 
+@_styled
 def figure_7(columns: Sequence[Mapping[str, Array]], labels: NDArray[np.int64], titles: Sequence[str]) -> Figure:
     """Return the page of Fig. 7: rows (a) to (e), one column a run.
 
@@ -153,6 +178,7 @@ def figure_7(columns: Sequence[Mapping[str, Array]], labels: NDArray[np.int64], 
     return figure
 
 
+@_styled
 def panels(images: Sequence[Array], titles: Sequence[str]) -> Figure:
     """Return sheets of images side by side, with a title each (Fig. 8)."""
     rows, columns = images[0].shape[:2]

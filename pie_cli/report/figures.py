@@ -1,6 +1,8 @@
 """The figures of section 5.1 and of the appendix, each from one trained run: encode, decode, draw."""
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,7 +13,7 @@ from torch import Tensor
 
 from pie_cli.constants import COLUMNS, INTERPOLATIONS
 from pie_cli.data.base import Dataset, ImageSet
-from pie_cli.errors import UsageError
+from pie_cli.errors import FolderError, UsageError
 from pie_cli.io.files import write_text
 from pie_cli.metrics import inference
 from pie_cli.metrics.codes import cross_validated_knn_accuracy, silhouette, trustworthiness
@@ -173,7 +175,8 @@ def draw_umap(run: Run, dataset: Dataset, device: str, seed: int) -> Drawing:
     figure = figures.embedding(plane.numpy(), labels.numpy(), title)
     files = _save(figure, run, "umap", {"codes": codes, "plane": plane})
     table = pd.DataFrame({"umap_1": plane[:, 0], "umap_2": plane[:, 1], "digit": labels})
-    write_text(run.figures / "umap.csv", table.to_csv(index=False, lineterminator="\n"))
+    with _figures_of(run) as folder:
+        write_text(folder / "umap.csv", table.to_csv(index=False, lineterminator="\n"))
     numbers = {"trustworthiness of the plane": trustworthiness(codes, plane)}
     for space, points in (("z", codes), ("the plane", plane)):
         numbers[f"5-NN accuracy in {space} (cross-validated)"] = cross_validated_knn_accuracy(points, labels)
@@ -183,10 +186,22 @@ def draw_umap(run: Run, dataset: Dataset, device: str, seed: int) -> Drawing:
 
 def _save(figure: Figure, run: Run, name: str, data: dict[str, Tensor]) -> list[Path]:
     """Write a figure of the run and the tensors behind it; return the paths."""
-    run.figures.mkdir(exist_ok=True, parents=run.figures_folder is not None)
-    stem = run.figures / name
     arrays = {key: tensor.numpy() for key, tensor in data.items()}
-    return [*figures.save(figure, stem), figures.save_data(stem, **arrays)]
+    with _figures_of(run) as folder:
+        return [*figures.save(figure, folder / name), figures.save_data(folder / name, **arrays)]
+
+
+@contextmanager
+def _figures_of(run: Run) -> Iterator[Path]:
+    """Make the folder of the run's figures, to be written to in the block. Raises FolderError where that fails."""
+    try:
+        run.figures.mkdir(exist_ok=True, parents=run.figures_folder is not None)
+        yield run.figures
+    except FolderError as error:
+        error.setting = "figures_dir"
+        raise
+    except OSError as error:
+        raise FolderError(f"cannot write into {run.figures}: {error.strerror or error}; ", "figures_dir") from error
 
 
 def pair_rows(originals: Tensor, reconstructions: Tensor) -> Tensor:

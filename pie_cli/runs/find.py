@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pie_cli.config.naming import run_name, train_command
 from pie_cli.config.run import RunConfig
+from pie_cli.data.base import IMAGE_SHAPES, DatasetName
 from pie_cli.errors import PIEError, UsageError
 from pie_cli.runs.folder import Run
 
@@ -39,7 +40,8 @@ def finished_run(folder: Path, given: Mapping[str, object] | None = None) -> Run
     """
     run = Run.open(folder)
     config = run.config
-    facts = {"model": config.model_name, "recipe": config.recipe, **asdict(config.model), **asdict(config.resolved)}
+    facts = {"model": config.model_name, "recipe": config.recipe, **asdict(config.model)}
+    facts |= asdict(config.resolved) if config.training else {"dataset": (given or {}).get("dataset")}
     for name, value in (given or {}).items():
         if facts.get(name) != value:
             raise UsageError(f"`{name}` {value} is not that of {folder}; leave out either of them")
@@ -64,4 +66,19 @@ def finished_runs(results_dir: Path, dataset: str, report: Callable[[str], None]
             found.append(Run.open(path))
         except PIEError as error:
             report(f"left out: {error}")
-    return [run for run in found if run.finished and run.config.training.dataset == dataset]
+    return [run for run in found if run.finished and run.config.dataset == dataset]
+
+
+def dataset_of(run: Run, given: DatasetName | None) -> DatasetName:
+    """Return the name of the images that a run was trained on; where nothing says so, those that are `given`.
+
+    Raises UsageError where none are, or they are not of the model's shape.
+    """
+    if (known := run.config.dataset) is not None:
+        return known
+    if given is None:
+        raise UsageError(f"{run.folder} does not say which images it was trained on; name some with `dataset`")
+    if (shape := IMAGE_SHAPES[given]) != run.config.model.image_shape:
+        own = run.config.model.image_shape
+        raise UsageError(f"`dataset` {given} has images of shape {shape}; the model in {run.folder} takes {own}")
+    return given

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +99,10 @@ class Run:
     def figures(self) -> Path:
         return self.figures_folder or self.folder / "figures"
 
+    def drawing_into(self, folder: Path | None) -> Run:
+        """Return the same run, whose figures go into another folder; None stands for where they go already."""
+        return replace(self, figures_folder=folder or self.figures_folder)
+
     @property
     def exists(self) -> bool:
         """Whether the folder holds a run, of whatever configuration."""
@@ -121,7 +125,7 @@ class Run:
             rows = read_bytes(self.folder / "metrics.csv", LARGEST_JSON).count(b"\n") - 1
         except (OSError, ValueError):
             return 0
-        return min(max(rows, 0), self.config.training.epochs)
+        return min(max(rows, 0), self.config.resolved.epochs)
 
     @property
     def files(self) -> list[Path]:
@@ -219,8 +223,32 @@ class Run:
         return facts
 
 
+def save_model(model: Autoencoder, run_folder: Path | str, overwrite: bool = False) -> None:
+    """Write a model that was trained elsewhere as a run folder, which `load_model` and the figure commands take.
+
+    Its images may have any shape. The weights are kept in float32. With `overwrite`, a run that the folder holds is
+    replaced, and its figures go.
+
+    Raises:
+        ValueError: if its configuration does not describe it (it has networks of its own, say), or a weight is not
+            finite.
+        PIEError: if the folder holds a run, without `overwrite`; or if it cannot be written.
+    """
+    run = Run(Path(run_folder), RunConfig(model.config, training=None))
+    weights = {name: t.float() if t.is_floating_point() else t for name, t in model.state_dict().items()}
+    restored = restore_model(run.config.model, {name: t.detach().cpu() for name, t in weights.items()})
+    if run.exists and not overwrite:
+        raise PIEError(f"{run.folder} holds a run; choose another folder, or overwrite it")
+    with run.lock():
+        run.clear()
+        run.create()
+        run.save_weights(restored)
+
+
 def load_model(run_folder: Path | str, device: torch.device | str = "cpu") -> Autoencoder:
     """Return the trained model of a run folder in eval mode, on the CPU unless `device` says otherwise.
+
+    It is the same whatever torch's default type and device, gradient mode and random state are, and leaves them alone.
 
     Raises PIEError if the folder holds no finished run, or a damaged one.
     """

@@ -51,7 +51,7 @@ def annealing(config: RunConfig, progress: float) -> float:
 
 def loss_weights(config: RunConfig, progress: float, device: torch.device) -> dict[str, Tensor]:
     """Return the arguments of the loss at a point of the training; tensors, which change without compiling again."""
-    share, start = config.resolved.anneal, config.training.reconstruction_start
+    share, start = config.resolved.anneal, config.resolved.reconstruction_start
     if not (share and isinstance(config.model, PIEConfig)):
         return {}
     weights = {"eps2": torch.tensor(config.model.eps2 * annealing(config, progress), device=device)}

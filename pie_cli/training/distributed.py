@@ -21,7 +21,7 @@ from torch import Tensor
 from pie_cli.config.run import RunConfig, TrainingConfig
 from pie_cli.errors import Interrupted, PIEError, UsageError
 from pie_cli.models.config import PIEConfig
-from pie_cli.runtime import Execution, can_compile, check_machine, ignore_signals, slow_bfloat16
+from pie_cli.runtime import SIGNALS, Execution, can_compile, check_machine, ignore_signals, slow_bfloat16
 
 LOST = "a training process died (out of memory?), so all have stopped; go on with the same command and `resume`"
 SHUTDOWN_SECONDS = 60  # for the ranks to save a checkpoint once they are asked to stop
@@ -43,10 +43,11 @@ def plan_execution(
     line where there is no compiler, so that nothing is compiled, and where the precision makes training slow.
     """
     if (started := _started_processes()) is not None:
-        for name, wanted, there in zip(("devices", "num_nodes"), (devices, num_nodes), started, strict=True):
-            if wanted not in (None, there):
-                raise UsageError(f"`{name}` {wanted}, but torchrun or Slurm started this with {there}; leave it out")
-        devices, num_nodes = started
+        there = (devices or 1, started[1]) if _starts_its_own(started, devices) else started
+        for name, wanted, found in zip(("devices", "num_nodes"), (devices, num_nodes), there, strict=True):
+            if wanted not in (None, found):
+                raise UsageError(f"`{name}` {wanted}, but torchrun or Slurm started this with {found}; leave it out")
+        devices, num_nodes = there
     devices, num_nodes = devices or 1, num_nodes or 1
     known = {"MASTER_ADDR", "MASTER_PORT", "NODE_RANK"} <= os.environ.keys()
     if num_nodes > 1 and not (known or _launched()):
@@ -57,12 +58,12 @@ def plan_execution(
     if compiled and not can_compile(accelerator):
         compiled = False
         report(f"`compile`: torch.compile finds no compiler for {accelerator} here; training without it")
-    precision = config.training.precision
+    precision = config.resolved.precision
     check_machine(accelerator, devices, precision)
     if precision == "bf16-mixed" and slow_bfloat16(accelerator):
         report("`precision` bf16-mixed: this CPU only emulates bfloat16; 32-true would take a fraction of the time")
     execution = Execution(accelerator, devices, num_nodes, compiled, recompute)
-    world_size, size = execution.world_size, config.training.batch_size
+    world_size, size = execution.world_size, config.resolved.batch_size
     if world_size > 1 and not isinstance(config.model, PIEConfig):
         # BatchNorm and the MMD look at a whole batch, and the VAE draws its noise inside the model.
         reason = "a part of a batch has other batch statistics than the whole"
@@ -73,6 +74,11 @@ def plan_execution(
     return execution
 
 
+def _starts_its_own(started: tuple[int, int], devices: int | None) -> bool:
+    """Return whether this process, Slurm's only task on its node, is to start the processes of the node."""
+    return started[0] == 1 and (devices or 1) > 1 and not environments.TorchElasticEnvironment.detect()
+
+
 def _started_processes() -> tuple[int, int] | None:
     """Return (processes on each node, nodes) as torchrun or Slurm has started them; None without either."""
     if environments.TorchElasticEnvironment.detect():
@@ -80,6 +86,9 @@ def _started_processes() -> tuple[int, int] | None:
         return local, int(os.environ["WORLD_SIZE"]) // local
     if environments.SLURMEnvironment.detect():
         tasks, nodes = int(os.environ["SLURM_NTASKS"]), int(os.environ.get("SLURM_NNODES", "1"))
+        if tasks % nodes:
+            advice = "start the command with srun --ntasks-per-node …"
+            raise UsageError(f"Slurm started {tasks} tasks on {nodes} nodes, not as many on each; {advice}")
         if tasks > 1 and not {"SLURM_STEP_ID", "SLURM_NTASKS_PER_NODE"} <= os.environ.keys():
             raise UsageError(f"this Slurm job has {tasks} tasks; start the command with srun --ntasks-per-node …")
         return tasks // nodes, nodes
@@ -93,7 +102,17 @@ def _launched() -> bool:
 
 def lacks_ranks(execution: Execution) -> bool:
     """Return whether the processes of a training are still to be started, by `start_ranks`."""
-    return execution.world_size > 1 and not _launched()
+    started = _started_processes()
+    launched = _launched() and not (started and _starts_its_own(started, execution.devices))
+    return execution.world_size > 1 and not launched
+
+
+def _this_node() -> tuple[int, str]:
+    """Return this machine's number among those of a training, and where the first one waits for the others."""
+    if environments.SLURMEnvironment.detect():
+        slurm = environments.SLURMEnvironment()
+        return slurm.node_rank(), f"{slurm.main_address}:{slurm.main_port}"
+    return int(os.environ["NODE_RANK"]), f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
 
 
 def start_ranks(execution: Execution) -> None:
@@ -110,8 +129,9 @@ def start_ranks(execution: Execution) -> None:
     logging.disable()  # here nothing but torchrun logs, of what this program says itself
     os.environ[WATCHED] = "1"
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # a rank prints no stack when another one has ended
-    node = {"rank": int(os.environ["NODE_RANK"])} if execution.num_nodes > 1 else {}
-    place = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}" if node else "localhost:0"
+    os.environ.setdefault("TORCHELASTIC_SIGNALS_TO_HANDLE", ",".join(one.name for one in SIGNALS))  # and pass on
+    alone = execution.num_nodes == 1
+    number, place = (0, "localhost:0") if alone else _this_node()
     script = sys.argv[0].endswith(".py") and not sys.argv[0].endswith("__main__.py")
     program = [sys.argv[0]] if script else ["-m", "pie_cli"]
     with tempfile.TemporaryDirectory(prefix="pie-") as folder:
@@ -121,9 +141,9 @@ def start_ranks(execution: Execution) -> None:
             nproc_per_node=execution.devices,
             logs_specs=DefaultLogsSpecs(log_dir=folder),
             run_id="pie",
-            rdzv_backend="static" if node else "c10d",
+            rdzv_backend="c10d" if alone else "static",
             rdzv_endpoint=place,
-            rdzv_configs=node,
+            rdzv_configs={} if alone else {"rank": number},
             max_restarts=0,
             shutdown_timeout=SHUTDOWN_SECONDS,
         )

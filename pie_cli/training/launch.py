@@ -85,7 +85,7 @@ def train_run(
 
     Of several processes of one training, the first alone holds the run's lock. Raises Held if another one trains it.
     """
-    batches_per_epoch(dataset, run.config.training)  # what cannot be trained leaves no folder behind
+    batches_per_epoch(dataset, run.config.resolved)  # what cannot be trained leaves no folder behind
     with run.lock() if execution.is_main else nullcontext():
         if not overwrite:
             check_configuration(run)  # of whatever another process has made of it by now

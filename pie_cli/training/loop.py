@@ -65,12 +65,12 @@ def train(
         UsageError: if a batch has more images than there are.
         PIEError: if the loss or a gradient is not finite, or a file cannot be read or written; the last good
             checkpoint stays.
-        Interrupted: on Ctrl-C or SIGTERM, after the current step, with a checkpoint written.
+        Interrupted: on a signal to stop (`runtime.SIGNALS`), after the current step, with a checkpoint written.
     """
     training = _Training(run, dataset, execution, parts or Parts(), display, overwrite)
     state, steps_per_epoch, first = training.state, training.steps_per_epoch, training.fabric.is_global_zero
     with deferred_signals() as signal_number, display:
-        display.start(state.steps, steps_per_epoch, run.config.training.batch_size, state.step)
+        display.start(state.steps, steps_per_epoch, run.config.resolved.batch_size, state.step)
         while state.step < state.steps:
             loss = training.step()
             display.step(state.step, loss)
