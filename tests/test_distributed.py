@@ -155,6 +155,16 @@ def test_a_killed_rank_ends_all(tmp_path: Path, whole: Run) -> None:
             {"SLURM_NTASKS": "4", "SLURM_NNODES": "2", "SLURM_NTASKS_PER_NODE": "2", "SLURM_STEP_ID": "0"},
             "started this with 2",
         ),
+        (
+            "",
+            {"SLURM_NTASKS": "3", "SLURM_NNODES": "2", "SLURM_STEP_ID": "0"},
+            "3 tasks on 2 nodes, not as many on each",
+        ),
+        (
+            "--devices 2 --num-nodes 2",
+            {"SLURM_NTASKS": "1", "SLURM_STEP_ID": "0"},
+            "--num-nodes 2, but torchrun or Slurm",
+        ),
         ("--precision 16", {}, "--precision"),
     ],
 )
@@ -179,6 +189,19 @@ def test_processes_that_slurm_started_are_found(monkeypatch: pytest.MonkeyPatch)
     for name, value in {"NTASKS": 8, "NNODES": 2, "NTASKS_PER_NODE": 4, "STEP_ID": 0}.items():
         monkeypatch.setenv(f"SLURM_{name}", str(value))
     assert plan_execution(config(), "cpu", None, None) == Execution("cpu", 4, 2)
+
+
+def test_a_task_of_slurm_may_start_the_processes_of_its_node(monkeypatch: pytest.MonkeyPatch) -> None:
+    started = {"NTASKS": 2, "NNODES": 2, "NTASKS_PER_NODE": 1, "STEP_ID": 0, "PROCID": 1, "LOCALID": 0, "NODEID": 1}
+    for name, value in {**started, "JOB_ID": 1234, "NODELIST": "a[3-4]"}.items():
+        monkeypatch.setenv(f"SLURM_{name}", str(value))
+    for name in ("MASTER_ADDR", "MASTER_PORT"):
+        monkeypatch.delenv(name, raising=False)
+    execution = plan_execution(config(), "cpu", 2, None)
+    assert execution == Execution("cpu", 2, 2)
+    assert distributed.lacks_ranks(execution)
+    assert distributed._this_node() == (1, "a3:16234")
+    assert not distributed.lacks_ranks(plan_execution(config(), "cpu", None, None))  # one task a node is a process then
 
 
 def test_gpus_are_counted_and_asked_for_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,19 +10,20 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from pie_cli import PIE, VAE, WAE, PIEConfig, VAEConfig, WAEConfig, load_model
+from pie_cli import PIE, VAE, WAE, PIEConfig, PIEError, VAEConfig, WAEConfig, load_model, save_model
 from pie_cli.models.base import Autoencoder
 from pie_cli.models.config import Scale
 from pie_cli.models.couplings import AdditiveCoupling
 from pie_cli.models.registry import restore_model
 from pie_cli.models.rotations import Householder
 from pie_cli.runs.find import SHOWCASE
-from tests.conftest import randomise, small_pie
+from tests.conftest import call, randomise, small_pie
 
 
 def test_the_shipped_run_decodes_to_what_it_decoded_to() -> None:
@@ -112,7 +113,7 @@ class Calling(nn.Module):
 
 
 def test_encode_and_decode_are_exported_with_any_batch() -> None:
-    model = small_pie().eval()
+    model = small_pie(couplings=1).eval()
     batch = torch.export.Dim("batch", min=2)
     for method, example in (("encode", torch.rand(3, 1, 8, 8)), ("decode", torch.randn(3, 3))):
         exported = torch.export.export(Calling(model, method), (example,), dynamic_shapes=({0: batch},)).module()
@@ -125,6 +126,41 @@ def test_encode_and_decode_are_exported_with_any_batch() -> None:
     x = torch.rand(5, 1, 8, 8)
     z, residuals, _ = model(x)
     torch.testing.assert_close(exact(z, residuals), x, atol=1e-4, rtol=0)
+
+
+class Everything(nn.Module):
+    """All that is exported to other tools, in one graph."""
+
+    def __init__(self, model: PIE) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, x: Tensor, z: Tensor, residuals: list[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        return self.model.encode(x), self.model.decode(z), self.model.decode(z, residuals)
+
+
+def test_onnxruntime_computes_what_torch_does(tmp_path: Path) -> None:
+    """On the shipped run, with another batch than the example's."""
+    model = load_model(SHOWCASE).requires_grad_(False)
+    assert isinstance(model, PIE)
+
+    def inputs(count: int) -> tuple[Tensor, Tensor, list[Tensor]]:
+        x = torch.rand(count, 1, 28, 28)
+        z, residuals, _ = model(x)
+        return x, z, residuals
+
+    batch, example = torch.export.Dim("batch", min=2), inputs(3)
+    shapes = ({0: batch}, {0: batch}, [{0: batch} for _ in example[2]])
+    program = torch.export.export(Everything(model).eval(), example, dynamic_shapes=shapes)
+    exported = torch.onnx.export(program, dynamo=True, verbose=False, optimize=False)
+    assert exported is not None
+    exported.save(tmp_path / "pie.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "pie.onnx")
+    x, z, residuals = inputs(7)
+    feed = zip(session.get_inputs(), (x, z, *residuals), strict=True)
+    found = session.run(None, {one.name: value.numpy() for one, value in feed})
+    for result, expected in zip(found, Everything(model)(x, z, residuals), strict=True):
+        torch.testing.assert_close(torch.from_numpy(result), expected, atol=1e-5, rtol=0)
 
 
 MODELS: dict[str, Callable[[], Autoencoder]] = {
@@ -154,6 +190,110 @@ def encoded(job: tuple[Autoencoder, np.ndarray]) -> np.ndarray:
     torch.set_num_threads(1)
     model, images = job
     return model.encode(torch.from_numpy(images)).detach().numpy()
+
+
+# The types that images, codes and weights may have
+
+PRECISION = {torch.float64: 1e-5, torch.float16: 0.02, torch.bfloat16: 0.15}  # of what is near 1, through a whole model
+
+
+@pytest.mark.parametrize("autocast", [None, torch.bfloat16, torch.float16], ids=str)
+@pytest.mark.parametrize("dtype", PRECISION, ids=str)
+@pytest.mark.parametrize("name", MODELS)
+def test_every_type_of_images_codes_and_weights(name: str, dtype: torch.dtype, autocast: torch.dtype | None) -> None:
+    """In and outside autocast; likelihoods are sums of many pixels, so they have float32's range at least."""
+    plain, x = MODELS[name](), torch.rand(6, 1, 8, 8)
+    loosest = max(PRECISION[dtype], PRECISION.get(autocast or torch.float64, 0.0))
+    with torch.no_grad():
+        z, decoded = plain.encode(x), plain.reconstruct(x)
+        for model in (plain, copy.deepcopy(plain).to(dtype)):
+            own = next(model.parameters()).dtype
+            with torch.autocast("cpu", autocast or torch.bfloat16, enabled=autocast is not None):
+                codes, images = model.encode(x.to(dtype)), model.decode(z.to(dtype))
+                torch.testing.assert_close(codes.float(), z, atol=loosest, rtol=loosest)
+                torch.testing.assert_close(images.float(), decoded, atol=loosest, rtol=loosest)
+                assert model.sample(2).isfinite().all()
+                if isinstance(model, PIE):
+                    assert isinstance(plain, PIE)
+                    assert codes.dtype == images.dtype == own  # what is inverted stays in the weights' type
+                    log_prob = model.log_prob(x.to(dtype))
+                    assert log_prob.dtype == torch.promote_types(own, torch.float32)
+                    torch.testing.assert_close(log_prob.float(), plain.log_prob(x), atol=0, rtol=loosest)
+                    back = model.decode(*model(x.to(dtype))[:2])
+                    torch.testing.assert_close(back.float(), x, atol=loosest, rtol=loosest)
+
+
+def test_grey_levels_are_no_images() -> None:
+    for model in (MODELS["pie"](), MODELS["vae"]()):
+        with pytest.raises(ValueError, match=r"floats in \[0, 1\], got uint8"):
+            model.encode(torch.zeros(2, 1, 8, 8, dtype=torch.uint8))
+
+
+def test_what_one_looks_at_carries_no_gradient() -> None:
+    for build in MODELS.values():
+        model, x = build(), torch.rand(3, 1, 8, 8)
+        assert model.sample(2).numpy().shape == (2, 1, 8, 8)
+        assert model.reconstruct(x).numpy().shape == (3, 1, 8, 8)
+        assert model.decode(model.encode(x)).requires_grad  # these stay differentiable
+
+
+# Models of one's own
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 12, 8), (2, 16, 16)])
+@pytest.mark.parametrize("kind", ["pie", "vae"])
+def test_a_model_of_ones_own_becomes_a_run_folder(
+    kind: str,
+    shape: tuple[int, int, int],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model: Autoencoder = VAE(VAEConfig(image_shape=shape, latent_dim=3))
+    if kind == "pie":
+        model = PIE(PIEConfig(image_shape=shape, latent_dim=3, dense_width=8, conv_width=4, reflections=2))
+        model.start_from_data(torch.rand(100, *shape))
+    save_model(model, tmp_path / "own")
+    again = load_model(tmp_path / "own")
+    x = torch.rand(4, *shape)
+    torch.testing.assert_close(again.encode(x), model.eval().encode(x))
+    code, printed, errors = call(f"sample {tmp_path / 'own'} --count 6", capsys, monkeypatch)
+    assert code == 0, errors
+    assert "samples_6_variance1.png" in printed
+    for command in ("reconstruct", "interpolate", "umap", "evaluate"):
+        code, _, errors = call(f"{command} {tmp_path / 'own'} --dataset digits", capsys, monkeypatch)
+        assert code == 2
+        assert "--dataset digits has images of shape (1, 28, 28); the model in" in errors
+    code, _, errors = call(f"umap {tmp_path / 'own'}", capsys, monkeypatch)
+    assert (code, errors.count("\n")) == (2, 1)
+    assert "does not say which images it was trained on; name some with --dataset" in errors
+
+
+def test_a_model_of_ones_own_is_compared_on_known_images(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_model(PIE(PIEConfig(latent_dim=4, dense_width=8, conv_width=4, couplings=1)), tmp_path / "own")
+    monkeypatch.chdir(tmp_path)
+    for command in ("reconstruct own", "reconstruct own --keep 1", "interpolate own", "evaluate own"):
+        code, printed, errors = call(f"{command} --dataset digits", capsys, monkeypatch)
+        assert code == 0, errors
+        assert "wrote" in printed
+    assert "pie-d4-eps0.01, trained elsewhere" in (tmp_path / "results" / "evaluation.md").read_text()
+
+
+def test_saving_overwrites_nothing_unasked(tmp_path: Path) -> None:
+    first, second = small_pie(), small_pie(eps2=0.5)
+    save_model(first, tmp_path)
+    with pytest.raises(PIEError, match="holds a run"):
+        save_model(second, tmp_path)
+    assert torch.equal(load_model(tmp_path).sample(1, std=0), first.sample(1, std=0))
+    save_model(second, tmp_path, overwrite=True)
+    assert torch.equal(load_model(tmp_path).sample(1, std=0), second.sample(1, std=0))
+    with torch.no_grad():
+        next(second.parameters()).fill_(torch.nan)
+    with pytest.raises(ValueError, match="not finite"):
+        save_model(second, tmp_path, overwrite=True)
+    assert load_model(tmp_path).sample(1).isfinite().all()  # the good one stays
 
 
 # Activations that are computed again: every way into autograd gives what the plain model gives

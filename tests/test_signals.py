@@ -1,10 +1,12 @@
-"""Ctrl-C and a cluster's SIGTERM, wherever a command is: one line, the exit code that shells expect, no half file."""
+"""Whatever asks it to stop, wherever a command is: one line, the exit code that shells expect, no half file."""
 
 from __future__ import annotations
 
 import importlib
 import os
 import signal
+import subprocess
+import sys
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -60,7 +62,8 @@ PLACES: dict[str, tuple[str, str, str]] = {
 @pytest.mark.parametrize("place", PLACES)
 def test_one_line_and_whole_files(place: str, trained: Path) -> None:
     module, name, command = PLACES[place]
-    signum = (signal.SIGINT, signal.SIGTERM)[list(PLACES).index(place) % 2]  # which one makes no difference
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
+    signum = signals[list(PLACES).index(place) % len(signals)]  # which one makes no difference
     folder = trained if "train" not in command else trained / place
     folder.mkdir(parents=True, exist_ok=True)
     before = contents(folder)
@@ -71,6 +74,14 @@ def test_one_line_and_whole_files(place: str, trained: Path) -> None:
     after = contents(folder)
     assert {path: content for path, content in after.items() if path in before} == before
     assert not [path for path in after if Path(path).name.startswith(".") and not path.endswith("lock")]
+
+
+def test_nohup_keeps_a_process_when_its_terminal_closes() -> None:
+    ask = "from pie_cli.runtime import SIGNALS; print(*[signal.name for signal in SIGNALS])"
+    plain = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True)
+    assert plain.stdout == "SIGINT SIGTERM SIGHUP SIGUSR1\n"
+    kept = subprocess.run(["nohup", sys.executable, "-c", ask], capture_output=True, text=True, check=True)
+    assert kept.stdout == "SIGINT SIGTERM SIGUSR1\n"
 
 
 def contents(folder: Path) -> dict[str, bytes]:

@@ -152,6 +152,7 @@ MISTAKES = [
     ("train --dataset digits --latent-dim 4", 2, "add --resume to go on with it, --overwrite to train it anew"),
     ("train --dataset digits --latent-dim 4 --resume --lr 1", 2, "was trained otherwise (conv_width: 4, now 16;"),
     ("train --dataset digits --latent-dim 4 --resume --overwrite", 2, "--resume goes on with a run and --overwrite"),
+    ("train --dataset digits --latent-dim 4 --resume --epochs 30", 2, "so that a training cannot be made longer; give"),
     # runs
     ("sample nowhere", 1, "nowhere is not a run folder: it has no config.json"),
     ("reconstruct {empty}", 1, "is not a run folder: it has no config.json"),

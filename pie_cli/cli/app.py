@@ -76,7 +76,9 @@ def _root(
         bool, opt("Show the version.", True, None, "--version", callback=_version, is_eager=True)
     ] = False,
 ) -> None:
-    pass
+    import logging
+
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it would tell where it keeps its fonts without a home
 
 
 @app.command()

@@ -18,10 +18,16 @@ MNIST_VALIDATION = 5_000  # the last of the 60,000 training images
 
 
 def default_data_dir() -> Path:
-    """Return the platform's cache folder of this program, where downloaded data are kept."""
+    """Return the platform's cache folder of this program, where downloaded data are kept.
+
+    Raises UsageError where the user has no home, and so no such folder.
+    """
     from platformdirs import user_cache_path
 
-    return user_cache_path("pie")
+    try:
+        return user_cache_path("pie")
+    except RuntimeError as error:
+        raise UsageError("this user has no home folder to keep data in; name one with `data_dir`") from error
 
 
 def load_dataset(

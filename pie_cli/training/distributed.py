@@ -129,7 +129,6 @@ def start_ranks(execution: Execution) -> None:
     logging.disable()  # here nothing but torchrun logs, of what this program says itself
     os.environ[WATCHED] = "1"
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # a rank prints no stack when another one has ended
-    os.environ.setdefault("TORCHELASTIC_SIGNALS_TO_HANDLE", ",".join(one.name for one in SIGNALS))  # and pass on
     alone = execution.num_nodes == 1
     number, place = (0, "localhost:0") if alone else _this_node()
     script = sys.argv[0].endswith(".py") and not sys.argv[0].endswith("__main__.py")
@@ -145,6 +144,7 @@ def start_ranks(execution: Execution) -> None:
             rdzv_endpoint=place,
             rdzv_configs={} if alone else {"rank": number},
             max_restarts=0,
+            signals_to_handle=",".join(one.name for one in SIGNALS),
             shutdown_timeout=SHUTDOWN_SECONDS,
         )
         try:

@@ -64,6 +64,9 @@ def check_configuration(run: Run) -> None:
     """Raise UsageError if the folder holds a run of another configuration; none at all is fine."""
     if run.exists and (differences := Run.open(run.folder).config.differences(run.config)):
         advice = "give the same settings, choose another `results_dir`, or train it again with `overwrite`"
+        if any(difference.startswith("epochs:") for difference in differences):
+            # A longer one has other learning rates from the first step on, and a finished one has none left.
+            advice = f"the learning rate falls over all epochs, so that a training cannot be made longer; {advice}"
         raise UsageError(f"{run.folder} was trained otherwise ({'; '.join(differences)}); {advice}")
 
 
