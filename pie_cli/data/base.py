@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -29,6 +28,8 @@ class ImageSet:
     @property
     def sha256(self) -> str:
         """The SHA-256 over the images' and the labels' bytes."""
+        import hashlib
+
         digest = hashlib.sha256(self.images.numpy().tobytes())
         digest.update(self.labels.numpy().tobytes())
         return digest.hexdigest()

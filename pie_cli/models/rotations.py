@@ -25,25 +25,24 @@ class Householder(VolumePreserving):
         self.register_buffer("q", None)
 
     def factors(self) -> tuple[Tensor, Tensor]:
-        """Return V and W, both (K, n), with H(v_K)…H(v_1) = I − VᵀW.
+        """Return U and W, both (K, n), with H(v_K)…H(v_1) = I + UᵀW.
 
-        This is the compact form: the v_k are V's rows, and W = (L + ½D)⁻¹V where L + D is the lower triangle of VVᵀ.
-        W = 2D⁻¹(V − LW) is solved from the first row on: each pass gets one row more right. Products alone can be
-        computed in every type and exported to every format, a solver for triangles cannot.
+        This is the compact form: the v_k at length 1 are U's rows, and W = −2(U + LW) where L is the lower triangle of
+        UUᵀ without its diagonal. It is solved from the first row on: each pass gets one row more right. Products alone
+        can be computed in every type and exported to every format, a solver for triangles cannot.
         """
         v = at_least_float32(self.vectors)
-        gram = v @ v.T
-        twice = 2 / gram.diagonal().unsqueeze(1)
-        w = start = twice * v
-        below = twice * gram.tril(-1)
+        u = v * v.square().sum(1, keepdim=True).rsqrt()
+        w = start = -2 * u
+        below = (start @ u.T).tril(-1)
         for _ in range(1, v.shape[0]):
-            w = torch.addmm(start, below, w, alpha=-1)
-        return self.vectors, w.to(self.vectors.dtype)
+            w = torch.addmm(start, below, w)
+        return u.to(self.vectors.dtype), w.to(self.vectors.dtype)
 
     def reflections(self) -> Tensor:
         """Return H(v_K)…H(v_1), shape (n, n)."""
-        v, w = self.factors()
-        return torch.eye(v.shape[1], dtype=v.dtype, device=v.device) - v.T @ w
+        u, w = self.factors()
+        return torch.eye(u.shape[1], dtype=u.dtype, device=u.device) + u.T @ w
 
     @property
     def constant(self) -> Tensor | None:
@@ -78,14 +77,14 @@ class HouseholderLinear(Householder):
 
     def map(self, x: Tensor) -> Tensor:
         with full_precision(x):
-            (v, w), q = self.factors(), self.constant
+            (u, w), q = self.factors(), self.constant
             x = x if q is None else F.linear(x, q)
-            return torch.addmm(x, x @ w.T, v, alpha=-1)
+            return torch.addmm(x, x @ w.T, u)
 
     def inverse(self, y: Tensor) -> Tensor:
         with full_precision(y):
-            (v, w), q = self.factors(), self.constant
-            y = torch.addmm(y, y @ v.T, w, alpha=-1)
+            (u, w), q = self.factors(), self.constant
+            y = torch.addmm(y, y @ u.T, w)
             return y if q is None else y @ q
 
 
