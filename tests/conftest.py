@@ -12,6 +12,9 @@ import pytest
 import torch
 from torch import nn
 
+if hasattr(signal, "SIGHUP"):  # as in a terminal, also where nohup has started the tests: `runtime` looks when imported
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
 from pie_cli import PIE, PIEConfig
 from pie_cli.cli import app as cli
 from pie_cli.data.base import Dataset

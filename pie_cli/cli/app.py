@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from pie_cli import constants as paper
+from pie_cli.cli import given
 from pie_cli.cli.console import failing_in_one_line, out, say
 from pie_cli.cli.options import (
     FILES,
     LARGEST_SEED,
     DatasetChoice,
     FigurePlace,
-    Given,
     Place,
     Processes,
     Profile,
@@ -34,9 +32,6 @@ from pie_cli.io.text import number
 from pie_cli.runtime import find_accelerator, ignore_signals, keep_freed_memory, raise_on_signals
 
 if TYPE_CHECKING:
-    from pie_cli.data.base import Dataset
-    from pie_cli.paper.suite import Suite
-    from pie_cli.report.figures import Drawing
     from pie_cli.runs.folder import Run
     from pie_cli.training.loop import Parts
 
@@ -126,7 +121,7 @@ def train(
     if lacks_ranks(execution):
         start_ranks(execution)
         return
-    images = _dataset(run, settings, place)
+    images = given.dataset(run, settings, place)
     out.print(f"{headline(config)}, on {execution}")
     launch.train_run(run, images, execution, TrainingDisplay(out, run.name, log), overwrite, parts)
 
@@ -145,13 +140,13 @@ def reconstruct(
     """Fig. 7a: test images and their reconstructions; with --keep, the compression undone."""
     from pie_cli.report import figures
 
-    chosen, accelerator = _run(run, choice, place)
+    chosen, accelerator = given.run(run, choice, place)
     figures.check_keep(chosen, keep, count)
-    images = _dataset(chosen, choice, place)
+    images = given.dataset(chosen, choice, place)
     if keep is None:
-        _show(figures.draw_reconstructions(chosen, images, accelerator, count or paper.RECONSTRUCTIONS))
+        given.show(figures.draw_reconstructions(chosen, images, accelerator, count or paper.RECONSTRUCTIONS))
     else:
-        _show(figures.draw_progressive(chosen, images, accelerator, keep))
+        given.show(figures.draw_progressive(chosen, images, accelerator, keep))
 
 
 @app.command()
@@ -176,13 +171,13 @@ def sample(
     from pie_cli.report import figures
 
     spread = figures.spread_of_codes(std, variance, prior)
-    chosen, accelerator = _run(run, choice, place)
+    chosen, accelerator = given.run(run, choice, place)
     if prior == "normal":
         drawing = figures.draw_samples(chosen, accelerator, count, spread, sample_seed)
     else:
-        images = _dataset(chosen, choice, place)
+        images = given.dataset(chosen, choice, place)
         drawing = figures.draw_fitted_samples(chosen, images, accelerator, count, prior, sample_seed)
-    _show(drawing)
+    given.show(drawing)
 
 
 @app.command()
@@ -203,10 +198,10 @@ def interpolate(
     from pie_cli.report import figures
 
     figures.check_pair(rows, (first, last), (from_index, to_index))
-    chosen, accelerator = _run(run, choice, place)
-    images = _dataset(chosen, choice, place)
+    chosen, accelerator = given.run(run, choice, place)
+    images = given.dataset(chosen, choice, place)
     pairs, stem = figures.choose_pairs(images.test, rows, (first, last), (from_index, to_index))
-    _show(figures.draw_interpolations(chosen, images, accelerator, pairs, stem))
+    given.show(figures.draw_interpolations(chosen, images, accelerator, pairs, stem))
 
 
 @app.command()
@@ -220,8 +215,8 @@ def umap(
     """Fig. 7e: UMAP of the test images' codes, coloured by digit."""
     from pie_cli.report import figures
 
-    chosen, accelerator = _run(run, choice, place)
-    _show(figures.draw_umap(chosen, _dataset(chosen, choice, place), accelerator, umap_seed))
+    chosen, accelerator = given.run(run, choice, place)
+    given.show(figures.draw_umap(chosen, given.dataset(chosen, choice, place), accelerator, umap_seed))
 
 
 @app.command()
@@ -240,7 +235,7 @@ def sharpness(
     from pie_cli.paper.tables import print_table_1, sharpness_runs
 
     wanted = sharpness_runs(models, eps2)
-    print_table_1(_suite(choice, profile, place), wanted, train=not no_train)
+    print_table_1(given.suite(choice, profile, place), wanted, train=not no_train)
 
 
 @app.command()
@@ -249,7 +244,7 @@ def evaluate(choice: DatasetChoice, place: Place, runs: RunsArgument = None) -> 
     """Every figure of merit of trained runs, PCA of the same dimension beside them."""
     from pie_cli.paper.tables import print_evaluation
 
-    print_evaluation(_suite(choice, Profile("paper", jobs=1), place), runs or [])
+    print_evaluation(given.suite(choice, Profile("paper", jobs=1), place), runs or [])
 
 
 @app.command()
@@ -268,43 +263,5 @@ def reproduce(
     """
     from pie_cli.paper import reproduce as whole
 
-    suite = _suite(choice, profile, place)
+    suite = given.suite(choice, profile, place)
     whole.print_verdicts(suite, whole.reproduce(suite, seeds, baseline_seeds or seeds), strict)
-
-
-def _run(folder: Path | None, choice: Given, place: FigurePlace) -> tuple[Run, str]:
-    """Return the run that the options mean, and the accelerator."""
-    config = run_config(**choice) if folder is None else None
-
-    from pie_cli.runs.find import find_run, finished_run
-
-    accelerator = find_accelerator(place.device)
-    if config is not None:
-        run = find_run(config, place.results_dir, out.print)
-    else:
-        assert folder is not None
-        run = finished_run(folder, choice)
-    return run.drawing_into(place.figures_dir), accelerator
-
-
-def _suite(choice: Given, profile: Profile, place: Place) -> Suite:
-    """Return what is the same for all runs of a call."""
-    from pie_cli.paper.suite import Suite
-
-    return Suite.prepare(console=out, **asdict(profile), **asdict(place), **choice)
-
-
-def _dataset(run: Run, choice: Given, place: Place) -> Dataset:
-    """Return the run's data set, saying where it comes from."""
-    from pie_cli.data.load import load_dataset
-    from pie_cli.runs.find import dataset_of
-
-    return load_dataset(dataset_of(run, choice.get("dataset")), place.data_dir, place.offline, out.print)
-
-
-def _show(drawing: Drawing) -> None:
-    """Print the numbers and the files of a figure."""
-    for name, value in drawing.numbers.items():
-        out.print(f"{name}: {value:.4g}")
-    for path in drawing.files:
-        out.print(f"wrote {path}")
