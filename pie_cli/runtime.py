@@ -27,7 +27,7 @@ class Execution:
     devices: int = 1  # processes on each node
     num_nodes: int = 1
     compiled: bool = False  # whether the loss goes through torch.compile
-    recompute: bool = False  # whether a PIE's activations are recomputed from its outputs, see `recompute`
+    recompute: bool = False  # whether a PIE's activations are computed again, see `models.recompute`
 
     @property
     def world_size(self) -> int:

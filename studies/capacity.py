@@ -15,7 +15,7 @@ STUDY = Study(
         "last block of 16 features": "+last_block_16",
         "last block of 64 features": "+last_block_64",
         "last block as large as the one before": "+large_last_block",
-        "all linear blocks equal": "+equal_widths",
+        "all linear blocks equal": "--equal-widths",
         "s and b half as wide": "+small_couplings",
         "g twice as wide": "+small_couplings --dense-width 1024 --conv-width 32",
         "residual dense networks": "+residual",

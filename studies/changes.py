@@ -21,11 +21,10 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from pie_cli.config.run import TrainingConfig
 from pie_cli.data.load import load_dataset
 from pie_cli.models.base import Autoencoder
-from pie_cli.models.config import BaselineConfig, ModelConfig, PIEConfig
+from pie_cli.models.config import ModelConfig, PIEConfig
 from pie_cli.models.networks import Network, Networks
 from pie_cli.models.pie import PIE
 from pie_cli.models.registry import build_model
-from pie_cli.runs.find import run_of
 from pie_cli.runs.folder import Run
 from pie_cli.training.batches import training_batch
 from pie_cli.training.loop import Parts
@@ -55,22 +54,6 @@ class Experiment:
 
 
 Change = Callable[[Experiment], Experiment]
-
-
-def _configured(**settings: Any) -> Change:
-    """The model has other settings, which may be in the name of its folder."""
-
-    def change(experiment: Experiment) -> Experiment:
-        run = experiment.run
-        config = replace(run.config, model=replace(run.config.model, **settings))
-        return replace(experiment, run=run_of(config, run.folder.parent))
-
-    return change
-
-
-equal_widths = _configured(equal_widths=True)  # all linear blocks have networks of the same size
-wae_200 = _configured(mmd_weight=200.0)  # what its authors' code amounts to
-wide_baselines = _configured(width=2 * BaselineConfig.width)
 
 
 def _networks(kind: type[Networks]) -> Change:

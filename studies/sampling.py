@@ -15,9 +15,9 @@ STUDY = Study(
         "ε₀² = 1, noise 0.01": "--eps2 1 --noise 0.01",
         "VAE": "--model vae",
         "WAE, λ = 10": "--model wae",
-        "WAE, λ = 200": "--model wae +wae_200",
-        "VAE, twice as wide": "--model vae +wide_baselines",
-        "WAE, twice as wide": "--model wae +wide_baselines",
+        "WAE, λ = 200": "--model wae --mmd-weight 200",
+        "VAE, twice as wide": "--model vae --width 96",
+        "WAE, twice as wide": "--model wae --width 96",
     },
     conclusion="""\
 **Samples from N(0, 1) are best where ε₀² is that of the residuals.** 0.01 and 0.03 are equal (a Fréchet distance of

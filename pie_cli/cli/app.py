@@ -235,7 +235,7 @@ def sharpness(
     from pie_cli.paper.tables import print_table_1, sharpness_runs
 
     wanted = sharpness_runs(models, eps2)
-    print_table_1(given.suite(choice, profile, place), wanted, train=not no_train)
+    print_table_1(given.suite(choice, place, profile), wanted, train=not no_train)
 
 
 @app.command()
@@ -244,7 +244,7 @@ def evaluate(choice: DatasetChoice, place: Place, runs: RunsArgument = None) -> 
     """Every figure of merit of trained runs, PCA of the same dimension beside them."""
     from pie_cli.paper.tables import print_evaluation
 
-    print_evaluation(given.suite(choice, Profile("paper", jobs=1), place), runs or [])
+    print_evaluation(given.suite(choice, place), runs or [])
 
 
 @app.command()
@@ -263,5 +263,5 @@ def reproduce(
     """
     from pie_cli.paper import reproduce as whole
 
-    suite = given.suite(choice, profile, place)
+    suite = given.suite(choice, place, profile)
     whole.print_verdicts(suite, whole.reproduce(suite, seeds, baseline_seeds or seeds), strict)

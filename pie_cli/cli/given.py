@@ -33,11 +33,11 @@ def run(folder: Path | None, choice: Given, place: FigurePlace) -> tuple[Run, st
     return run.drawing_into(place.figures_dir), accelerator
 
 
-def suite(choice: Given, profile: Profile, place: Place) -> Suite:
-    """Return what is the same for all runs of a call."""
+def suite(choice: Given, place: Place, profile: Profile | None = None) -> Suite:
+    """Return what is the same for all runs of a call; the profile is of those that it trains."""
     from pie_cli.paper.suite import Suite
 
-    return Suite.prepare(console=out, **asdict(profile), **asdict(place), **choice)
+    return Suite.prepare(console=out, **asdict(place), **(asdict(profile) if profile else {}), **choice)
 
 
 def dataset(run: Run, choice: Given, place: Place) -> Dataset:

@@ -50,7 +50,7 @@ def _of_setting(one: Field[Any], hint: Any, panel: str) -> Any:
 
 def _whole_numbers(text: str) -> tuple[int, ...]:
     try:
-        return tuple(int(part) for part in text.split(","))
+        return tuple(int(part) for part in text.split(",")) if text else ()
     except ValueError:
         raise ValueError("it must be whole numbers with commas between them") from None
 

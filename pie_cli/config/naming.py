@@ -8,13 +8,21 @@ from pathlib import Path
 from typing import Any
 
 from pie_cli.config.recipes import RECIPES, Recipe
-from pie_cli.config.run import CONFIGS, RunConfig, TrainingConfig, in_epochs
+from pie_cli.config.run import ANNEAL_FROM, CONFIGS, RunConfig, TrainingConfig, in_epochs
 from pie_cli.data.base import IMAGE_SHAPES
 from pie_cli.errors import UsageError
 from pie_cli.io.text import number
-from pie_cli.models.config import PIEConfig
+from pie_cli.models.config import PIEConfig, VAEConfig
 
 RESULTS = Path("results")  # where runs lie unless told otherwise
+
+
+# What has an effect beside one value of another setting only: that setting, the value, and the default.
+_PARTNERS = {
+    "contraction": ("scale", "contractive", PIEConfig.scale),
+    "linear_contraction": ("scale", "contractive", PIEConfig.scale),
+    "variance": ("likelihood", "gaussian", VAEConfig.likelihood),
+}
 
 
 def run_config(model: str = "pie", recipe: Recipe = "stable", **settings: Any) -> RunConfig:
@@ -30,11 +38,10 @@ def run_config(model: str = "pie", recipe: Recipe = "stable", **settings: Any) -
         if model not in (models := models_of(name)):
             owners = " and ".join(owner.upper() for owner in models)
             raise UsageError(f"`{name}` is an option of {owners} and does not go with `model` {model}")
-    values = {**RECIPES[recipe].settings, **given}
-    scale = values.get("scale", "contractive")
-    for name in ("contraction", "linear_contraction"):
-        if name in given and scale != "contractive":
-            raise UsageError(f"`{name}` is of `scale` contractive and does not go with `scale` {scale}")
+    values = {**_defaults(recipe, given), **given}
+    for name, (chooser, needed, default) in _PARTNERS.items():
+        if name in given and (chosen := values.get(chooser, default)) != needed:
+            raise UsageError(f"`{name}` is of `{chooser}` {needed} and does not go with `{chooser}` {chosen}")
     of_training = {one.name for one in fields(TrainingConfig)}
     try:
         training = TrainingConfig(**{name: value for name, value in values.items() if name in of_training})
@@ -44,6 +51,19 @@ def run_config(model: str = "pie", recipe: Recipe = "stable", **settings: Any) -
     except ValueError as error:
         field, _, rest = str(error).partition(" ")
         raise UsageError(f"`{field.strip('`')}` {rest}") from error
+
+
+def _defaults(recipe: Recipe, given: dict[str, Any]) -> dict[str, Any]:
+    """Return a recipe's settings, but those that what is given leaves no place for.
+
+    A start that reconstructs ends with the annealing: where nothing is annealed, `warm` is as `stable`.
+    """
+    defaults = dict(RECIPES[recipe].settings)
+    eps2 = given.get("eps2", PIEConfig.eps2)
+    others = given.get("reconstruction") or given.get("learn_eps2") or given.get("anneal") == 0
+    if others or (isinstance(eps2, float | int) and eps2 >= ANNEAL_FROM):
+        defaults.pop("reconstruction_start", None)
+    return defaults
 
 
 def models_of(name: str) -> tuple[str, ...]:
@@ -82,7 +102,7 @@ def _what(config: RunConfig, implied: Recipe = "stable") -> list[str]:
     parts = [f"d{config.model.latent_dim}"]
     if isinstance(config.model, PIEConfig):
         parts.append(f"eps{number(config.model.eps2)}")
-    parts += [config.recipe] * (config.recipe != implied)
+        parts += [config.recipe] * (config.recipe != implied)  # the others have but one
     return parts + [_part(one, value) for one, value in differing(config) if one.metadata["name"] != ""]
 
 

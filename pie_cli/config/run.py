@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
@@ -93,7 +93,10 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         pie, given = self.model, self.training
-        if given is None or not isinstance(pie, PIEConfig):
+        if not isinstance(pie, PIEConfig):
+            self._check_that_nothing_is_of_pie()
+            return
+        if given is None:
             return
         if pie.learn_eps2 and given.anneal:
             raise ValueError("`learn_eps2` and `anneal` both change ε₀²; give one of them")
@@ -103,6 +106,15 @@ class RunConfig:
         if start and not (self.resolved.anneal and pie.eps2 < ANNEAL_FROM):
             needed = f"an `eps2` below {ANNEAL_FROM:g} and an `anneal` above 0"
             raise ValueError(f"{falls} while ε₀² is annealed: it needs {needed}")
+
+    def _check_that_nothing_is_of_pie(self) -> None:
+        """Raise ValueError if the training has a setting that this model has no use for."""
+        if self.recipe != "stable":
+            raise ValueError(f"`recipe` {self.recipe} is PIE's")
+        for one in fields(TrainingConfig) if self.training else ():
+            value = getattr(self.training, one.name)
+            if "models" in one.metadata and value not in (None, one.default, self._derived().get(one.name)):
+                raise ValueError(f"`{one.name}` is a setting of PIE")
 
     @property
     def model_name(self) -> str:

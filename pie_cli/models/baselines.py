@@ -144,8 +144,8 @@ def mmd(x: Tensor, y: Tensor) -> Tensor:
     The kernel is the sum of C / (C + ‖a − b‖²) over C = 2d·`KERNEL_SCALES` (Tolstikhin et al. 2018, section 4 and the
     authors' code, with σ² = 1 for the prior N(0, I)). Raises ValueError for fewer than two rows of x or y.
     """
-    if min(x.shape[0], len(y)) < 2:
-        raise ValueError(f"an unbiased MMD needs at least two codes on each side, got {x.shape[0]} and {len(y)}")
+    if min(x.shape[0], y.shape[0]) < 2:
+        raise ValueError(f"an unbiased MMD needs at least two codes on each side, got {x.shape[0]} and {y.shape[0]}")
     # Matrix products would be faster but lose the small distances to cancellation.
     xx, yy, xy = (
         torch.cdist(a, b, compute_mode="donot_use_mm_for_euclid_dist").square() for a, b in ((x, x), (y, y), (x, y))
@@ -155,7 +155,7 @@ def mmd(x: Tensor, y: Tensor) -> Tensor:
         c = 2 * x.shape[1] * scale
         total = total - 2 * (c / (c + xy)).mean()
         for distances in (xx, yy):
-            n = len(distances)
+            n = distances.shape[0]
             # A point's kernel with itself is 1 and has no place among the pairs.
             total = total + ((c / (c + distances)).sum() - n) / (n * (n - 1))
     return total

@@ -41,7 +41,7 @@ class PIEConfig(ModelConfig):
     )
     linear_dims: Dims | None = setting(
         None,
-        "Sizes between PIE's convolutional blocks and z, one linear block each: 256,64.",
+        "Sizes between PIE's convolutional blocks and z, one linear block each: 128,64; empty for none.",
         default_text="64 where it lies between, else none",
     )
     couplings: Few = setting(3, "K_l, rotations and couplings in a block of PIE.", name="")
@@ -51,18 +51,20 @@ class PIEConfig(ModelConfig):
         "How PIE's couplings scale: contractive s = 1 - a + a·sigmoid(t + 2), additive s = 1, or affine, free to "
         "expand.",
     )
-    contraction: Share = setting(0.5, "a of the contractive scale, in [0, 1], in the convolutional blocks.")
+    contraction: Share = setting(0.5, "a of the contractive scale in PIE's convolutional blocks, in [0, 1].")
     # Where the linear blocks contract too, r gets small and the picture is no better (docs/EXPERIMENTS.md, scale).
-    linear_contraction: Share = setting(0.0, "The same in the linear blocks; 0: they preserve volume.")
+    linear_contraction: Share = setting(0.0, "a in PIE's linear blocks; with 0 they preserve volume.")
     predict_residual: bool = setting(
-        True, "g predicts r from z; --no-g sets g = 0 (section 3.4).", name="g", flag="--no-g"
+        True, "g predicts r from z; without it g = 0 (section 3.4).", name="g", flag="--no-g"
     )
     conv_width: Count = setting(16, "Channels of PIE's convolutional s, b, g.", name="")
     dense_width: Count = setting(
         512, "Features of PIE's dense s, b, g in the block that reduces to d; less elsewhere.", name=""
     )
-    dense_depth: Few = setting(3, "Hidden layers of the same.", name="")
-    equal_widths: bool = setting(False, "Give all linear blocks networks of that one size.", added=False)
+    dense_depth: Few = setting(3, "Hidden layers of PIE's dense s, b, g in that block; fewer elsewhere.", name="")
+    equal_widths: bool = setting(
+        False, "Give the networks of all linear blocks the size of those in the block that reduces to d.", added=False
+    )
     learn_eps2: bool = setting(False, "Train ε₀² too, from `eps2` on; outside the paper.", name="learned", added=False)
     reconstruction: Weight = setting(
         0.0,
@@ -74,7 +76,8 @@ class PIEConfig(ModelConfig):
     def check_together(self) -> None:
         factor, shape = 2**self.conv_blocks, self.image_shape
         if any(side % factor for side in shape[1:]):
-            raise ValueError(f"image_shape must be (C, H, W) with H and W dividing by {factor}, got {shape}")
+            blamed = "image_shape must be" if self.conv_blocks <= 2 else f"conv_blocks {self.conv_blocks} needs images"
+            raise ValueError(f"{blamed} (C, H, W) with H and W dividing by {factor}, got {shape}")
         before = self.conv_sizes[-1]
         for size in (*self.dims, self.latent_dim):
             if size > before:
@@ -136,7 +139,7 @@ class VAEConfig(BaselineConfig):
 
     likelihood: Likelihood = setting("bernoulli", "p(x | z) of a VAE.")
     # The default is about what ten code dimensions leave unexplained of MNIST, hence near the most likely variance.
-    variance: Positive = setting(0.01, "Of a pixel in [0, 1] under a VAE's gaussian likelihood.")
+    variance: Positive = setting(0.01, "Variance of a pixel in [0, 1] in a VAE's gaussian likelihood.")
 
 
 @dataclass(frozen=True)

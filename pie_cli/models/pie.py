@@ -236,7 +236,7 @@ class PIE(Autoencoder):
         return self.scaling.inverse(y)
 
     def recompute_activations(self) -> None:
-        """From now on, keep no activations for the backward pass: each block's come from its output's inverse."""
+        """From now on, keep no activations for the backward pass: each block's are computed again from its input."""
         for block in self.blocks:
             block.recompute = True
 

@@ -1,5 +1,7 @@
 """Trained rotations of the features (section 4.3): 1×1 convolutions and linear maps of Householder reflections."""
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -23,6 +25,7 @@ class Householder(VolumePreserving):
         super().__init__()
         self.vectors = nn.Parameter(torch.randn(min(reflections, features), features))
         self.register_buffer("q", None)
+        self.register_load_state_dict_pre_hook(_match_constant)
 
     def factors(self) -> tuple[Tensor, Tensor]:
         """Return U and W, both (K, n), with H(v_K)…H(v_1) = I + UᵀW.
@@ -66,10 +69,14 @@ class Householder(VolumePreserving):
         """Have a Q, of no value yet: what a state that has one can be loaded into."""
         self.q = self.vectors.new_empty(2 * self.vectors.shape[1:])
 
-    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *arguments: object) -> None:
-        if self.q is None and f"{prefix}q" in state_dict:
-            self.make_room()
-        super()._load_from_state_dict(state_dict, prefix, *arguments)
+
+def _match_constant(module: nn.Module, state_dict: Mapping[str, Tensor], prefix: str, *_: object) -> None:
+    """Have a Q where the state that is loaded next has one, and none where it has none."""
+    assert isinstance(module, Householder)
+    if f"{prefix}q" not in state_dict:
+        module.q = None
+    elif module.q is None:
+        module.make_room()
 
 
 class HouseholderLinear(Householder):

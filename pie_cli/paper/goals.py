@@ -106,7 +106,7 @@ def _of_samples(measured: Mapping[str, Numbers]) -> Iterator[Row]:
     )
 
     yield (
-        f"reconstruction MSE with --reconstruction {RECONSTRUCTION_WEIGHT:g}, outside the paper's loss",
+        f"reconstruction MSE with a penalty of weight {RECONSTRUCTION_WEIGHT:g}, outside the paper's loss",
         f"≤ our WAE's, {wae['mse']:.4f}",
         "≤ 0.8 × our WAE's, and a Fréchet distance with a mixture fitted to z below its",
         f"{free['mse']:.4f}: {free['mse'] / wae['mse']:.2f} ×; fitted {free[FITTED]:.1f} and {wae[FITTED]:.1f}",

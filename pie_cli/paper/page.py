@@ -29,7 +29,7 @@ FIGURES = {
 
 VERDICTS_NOTE = (
     "Between two values of ε₀² more differs than ε₀²: the training images carry noise of that variance, and a value "
-    "below 0.1 is reached from there in the course of the training (`--noise`, `--anneal`)."
+    "below 0.1 is reached from there in the course of the training."
 )
 
 GOALS_NOTE = (
@@ -44,11 +44,13 @@ def results_page(
     certificate: Numbers,
     facts: dict[str, str],
     quick: bool,
+    anneals: bool = False,
 ) -> str:
     """Return results/README.md.
 
     `tables` are "table1", its "audit", and the "evaluation" of all runs; of full ones the "goals" too. `facts`, shown
-    without markup, say where the numbers come from. Of `quick` runs, shorter than full ones, the page says so first.
+    without markup, say where the numbers come from. Of `quick` runs, shorter than full ones, the page says so first;
+    where the trainings anneal ε₀², beside the verdicts.
     """
     parts = ["# Results: the paper beside the measurement", ""]
     if quick:
@@ -58,7 +60,7 @@ def results_page(
             "",
         ]
     parts += [f"- {name}: {markdown_text(value)}" for name, value in facts.items()]
-    parts += ["", "## Verdicts", "", VERDICTS_NOTE, "", *_verdicts(judgements)]
+    parts += ["", "## Verdicts", "", *([VERDICTS_NOTE, ""] if anneals else []), *_verdicts(judgements)]
     if "goals" in tables:
         parts += ["", "## Goals", "", GOALS_NOTE, "", markdown(tables["goals"])]
     for name, (title, stated) in FIGURES.items():

@@ -9,7 +9,7 @@ from functools import cache
 import pandas as pd
 import torch
 
-from pie_cli.config.naming import run_name
+from pie_cli.config.naming import family, run_name
 from pie_cli.config.recipes import RECIPES
 from pie_cli.config.run import RunConfig
 from pie_cli.constants import EPS2_VALUES, LATENT_DIM, SHARPNESS_LATENT_DIM
@@ -59,7 +59,8 @@ def write_page(
     certificate, rows = certify(suite, evaluations), write_table_1(suite, configs, evaluations)
     numbers = {name: evaluation.numbers for name, evaluation in evaluations.items()}
     families = {**floors, **suite.by_family(configs, numbers)}
-    evaluation = summary(families)
+    labels = {family(config, implied=suite.recipe): family(config) for config in configs}
+    evaluation = summary({labels.get(name, name): values for name, values in families.items()})
     raw = pd.DataFrame({"run": run.name, **numbers[run.name]} for run in runs)
     write_table(evaluation, folder / "evaluation", suite.origin(runs), raw=raw)
 
@@ -75,7 +76,8 @@ def write_page(
         shown["goals"] = pd.DataFrame(map(asdict, goals(measured)))
     about = {"quick": suite.quick, **facts, "certificate": without_nan(certificate)}
     write_json(folder / "claims.json", {**about, "claims": [asdict(judgement) for judgement in judgements]})
-    write_text(folder / "README.md", results_page(judgements, shown, certificate, facts, suite.quick))
+    anneals = any(config.resolved.anneal for config in configs)
+    write_text(folder / "README.md", results_page(judgements, shown, certificate, facts, suite.quick, anneals))
     return judgements
 
 

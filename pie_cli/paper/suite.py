@@ -45,8 +45,8 @@ class Suite:
 
     @classmethod
     def prepare(
-        cls, console: Console, profile: str, jobs: int | None, data_dir: Path | None, offline: bool, results_dir: Path,
-        device: str, dataset: DatasetName = "mnist", recipe: Recipe = "stable",
+        cls, console: Console, data_dir: Path | None, offline: bool, results_dir: Path, device: str,
+        profile: str = "paper", jobs: int | None = None, dataset: DatasetName = "mnist", recipe: Recipe = "stable",
     ) -> Self:  # fmt: skip
         """Return the suite of a profile; the quick one has a folder of its own and never mixes with full runs."""
         accelerator = find_accelerator(device)

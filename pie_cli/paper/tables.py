@@ -29,7 +29,7 @@ def sharpness_runs(models: str, eps2: str | None) -> list[tuple[str, float | Non
         values = list(EPS2_VALUES) if eps2 is None else [float(value) for value in eps2.split(",")]
     except ValueError as error:
         raise UsageError(f"`eps2`: {eps2!r} is not a comma-separated list of numbers") from error
-    # Two that differ in the seventh digit are a slip: no reader could tell their rows apart.
+    # Two that differ in the seventh digit are a slip.
     if len(set(names)) < len(names) or len({f"{value:g}" for value in values}) < len(values):
         raise UsageError("`models` and `eps2` take each value once")
     pies: list[tuple[str, float | None]] = [("pie", value) for value in values if "pie" in names]
@@ -37,7 +37,12 @@ def sharpness_runs(models: str, eps2: str | None) -> list[tuple[str, float | Non
 
 
 def print_table_1(suite: Suite, wanted: list[tuple[str, float | None]], train: bool) -> None:
-    """Write and print Table 1 with the wanted rows, trained first where they are missing."""
+    """Write and print Table 1 with the wanted rows, trained first where they are missing.
+
+    Raises UsageError if there is a recipe and no PIE among them.
+    """
+    if suite.recipe != "stable" and "pie" not in dict(wanted):
+        raise UsageError(f"`recipe` {suite.recipe} is an option of PIE, which `models` leaves out")
     configs = [suite.config(model, SHARPNESS_LATENT_DIM, 0, eps2) for model, eps2 in wanted]
     rows = write_table_1(suite, configs, suite.evaluations(configs, train))
     title = f"Table 1: sharpness of samples, d = {SHARPNESS_LATENT_DIM}{' (quick runs)' if suite.quick else ''}"

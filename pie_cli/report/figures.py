@@ -86,7 +86,8 @@ def draw_progressive(run: Run, dataset: Dataset, device: str, keep: int) -> Draw
 def draw_samples(run: Run, device: str, count: int, std: float, seed: int) -> Drawing:
     """Fig. 7b, 7c and 9: `count` images decoded from z ~ N(0, std²·I)."""
     codes, samples = inference.prior_samples(run.load_model(device), count, std, seed)
-    return _draw_samples(run, codes, samples, f"N(0, {std**2:.3g}), seed {seed}", f"variance{std**2:.3g}")
+    variance = f"{std**2:.15g}"  # to the rounding of a root's square
+    return _draw_samples(run, codes, samples, f"N(0, {variance}), seed {seed}", f"variance{variance}")
 
 
 def draw_fitted_samples(run: Run, dataset: Dataset, device: str, count: int, prior: Fitted, seed: int) -> Drawing:
