@@ -118,9 +118,9 @@ def launched_rank() -> int:
 
     It says something only where these processes train together: `Execution.is_main`.
     """
+    names = ["SLURM_PROCID", "JSM_NAMESPACE_RANK", "OMPI_COMM_WORLD_RANK", "PMI_RANK"]
     if "TORCHELASTIC_RUN_ID" in os.environ:
-        return int(os.environ["RANK"])
-    names = ("SLURM_PROCID", "JSM_NAMESPACE_RANK", "OMPI_COMM_WORLD_RANK", "PMI_RANK")
+        names = ["RANK"]
     return next((int(os.environ[name]) for name in names if os.environ.get(name, "").isdecimal()), 0)
 
 
@@ -183,6 +183,18 @@ def raise_on_signals() -> None:
 
     for signum in SIGNALS:
         signal.signal(signum, handle)
+
+
+@contextmanager
+def ending_at_once() -> Iterator[None]:
+    """Within the block a signal to stop ends the process: code of other languages, waiting, would hear no handler."""
+    of_main = threading.current_thread() is threading.main_thread()  # no other may set handlers
+    previous = {signum: signal.signal(signum, signal.SIG_DFL) for signum in SIGNALS if of_main}
+    try:
+        yield
+    finally:
+        for signum, handler in previous.items():
+            signal.signal(signum, handler)
 
 
 def ignore_signals() -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -140,6 +141,10 @@ def test_a_killed_rank_ends_all(tmp_path: Path, whole: Run) -> None:
     assert_same_training(run, whole)
 
 
+TORCHRUN = {"TORCHELASTIC_RUN_ID": "x", "RANK": "0", "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
+NODE = {"NODE_RANK": "1", "MASTER_ADDR": "localhost", "MASTER_PORT": "29500"}
+
+
 @pytest.mark.parametrize(
     ("options", "environment", "message"),
     [
@@ -165,6 +170,12 @@ def test_a_killed_rank_ends_all(tmp_path: Path, whole: Run) -> None:
             {"SLURM_NTASKS": "1", "SLURM_STEP_ID": "0"},
             "--num-nodes 2, but torchrun or Slurm",
         ),
+        ("", {"SLURM_NTASKS": "x", "SLURM_STEP_ID": "0"}, "the environment variable SLURM_NTASKS is 'x'"),
+        ("", {"SLURM_NTASKS": "2", "SLURM_NNODES": "0"}, "the environment variable SLURM_NNODES is '0'"),
+        ("", {**TORCHRUN, "RANK": "a"}, "the environment variable RANK is 'a'"),
+        ("", {**TORCHRUN, "WORLD_SIZE": "3"}, "torchrun started 3 processes, 2 on this machine"),
+        ("--num-nodes 2", {**NODE, "NODE_RANK": "2"}, "NODE_RANK goes from 0 to 1, not to 2"),
+        ("--num-nodes 2", {**NODE, "MASTER_PORT": "abc"}, "the environment variable MASTER_PORT is 'abc'"),
         ("--precision 16", {}, "--precision"),
     ],
 )
@@ -255,7 +266,21 @@ def test_mixed_precision_is_part_of_the_run(tmp_path: Path, monkeypatch: pytest.
     assert Run.open(run.folder).config == config(epochs=1)
 
 
-@pytest.mark.parametrize("variable", ["RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID"])
+def test_a_training_that_waits_for_other_nodes_can_be_stopped(tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    environment = {**NODE, "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"}
+    options = [*OPTIONS.split(), "--device", "cpu", "--num-nodes", "2"]
+    waiting = start("train", *options, cwd=tmp_path, environment=environment)
+    waiting.process.join(8)  # until it waits
+    assert waiting.process.is_alive()
+    waiting.process.terminate()
+    waiting.process.join(10)
+    assert waiting.process.exitcode in (-signal.SIGTERM, 128 + signal.SIGTERM)
+
+
+@pytest.mark.parametrize("variable", ["RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID", "TORCHELASTIC_RUN_ID"])
 def test_a_stray_variable_of_a_launcher_changes_nothing(variable: str, tmp_path: Path) -> None:
     """Who is the main process is decided by the processes that take part: alone, it speaks, locks and draws."""
     options = [*OPTIONS.replace("--epochs 3", "--epochs 1").split(), "--device", "cpu"]

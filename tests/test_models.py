@@ -8,6 +8,7 @@ import pickle
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -20,7 +21,7 @@ from pie_cli import PIE, VAE, WAE, PIEConfig, PIEError, VAEConfig, WAEConfig, lo
 from pie_cli.models.base import Autoencoder
 from pie_cli.models.config import Scale
 from pie_cli.models.couplings import AdditiveCoupling
-from pie_cli.models.registry import restore_model
+from pie_cli.models.registry import plain_copy, restore_model
 from pie_cli.models.rotations import Householder
 from pie_cli.runs.find import SHOWCASE
 from tests.conftest import call, randomise, small_pie
@@ -286,16 +287,60 @@ def test_a_model_of_ones_own_is_compared_on_known_images(
 def test_saving_overwrites_nothing_unasked(tmp_path: Path) -> None:
     first, second = small_pie(), small_pie(eps2=0.5)
     save_model(first, tmp_path)
-    with pytest.raises(PIEError, match="holds a run"):
+    with pytest.raises(PIEError, match="is not empty"):
         save_model(second, tmp_path)
     assert torch.equal(load_model(tmp_path).sample(1, std=0), first.sample(1, std=0))
+    (tmp_path / "figures" / "sub").mkdir(parents=True)
+    (tmp_path / "figures" / "old.png").touch()
     save_model(second, tmp_path, overwrite=True)
     assert torch.equal(load_model(tmp_path).sample(1, std=0), second.sample(1, std=0))
+    assert not (tmp_path / "figures" / "old.png").exists()
+    for name, content in (("thesis", None), ("bert", '{"model_type": "bert"}')):
+        foreign = tmp_path / name
+        (foreign / "figures").mkdir(parents=True)
+        (foreign / "metrics.csv").write_text("mine")
+        if content:
+            (foreign / "config.json").write_text(content)
+        for overwrite in (False, True):
+            with pytest.raises(PIEError):
+                save_model(first, foreign, overwrite=overwrite)
+        assert (foreign / "metrics.csv").read_text() == "mine"
     with torch.no_grad():
         next(second.parameters()).fill_(torch.nan)
     with pytest.raises(ValueError, match="not finite"):
         save_model(second, tmp_path, overwrite=True)
     assert load_model(tmp_path).sample(1).isfinite().all()  # the good one stays
+
+
+class Doubled(PIE):
+    """A model of one's own, which no configuration describes."""
+
+    def encode(self, x: Tensor) -> Tensor:
+        return 2 * super().encode(x)
+
+
+@pytest.mark.parametrize(
+    "change", [lambda model: Doubled(model.config), nn.DataParallel, lambda model: model.to("meta")]
+)
+def test_what_a_file_cannot_hold_is_not_saved(change: Callable[[PIE], Any], tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="model"):
+        save_model(change(small_pie()), tmp_path / "own")
+    assert not (tmp_path / "own").exists()
+
+
+def test_a_start_from_data_is_exact_in_every_surrounding() -> None:
+    """Q is orthogonal to float32's precision, though autocast or a shorter type has rounded what it was made of."""
+    x = torch.rand(100, 1, 8, 8, dtype=torch.float64)
+    model = small_pie()
+    with torch.autocast("cpu", torch.bfloat16):
+        model.start_from_data(x)
+    rounded = plain_copy(copy.deepcopy(model).bfloat16())
+    for one in (model, rounded):
+        assert isinstance(one, PIE)
+        z, residuals, _ = one(x)
+        torch.testing.assert_close(one.decode(z, residuals), x.float(), atol=1e-4, rtol=0)
+    with pytest.raises(ValueError, match="expected images"):
+        model.start_from_data(torch.zeros(5, 1, 8, 8, dtype=torch.uint8))
 
 
 # Activations that are computed again: every way into autograd gives what the plain model gives
@@ -333,6 +378,15 @@ def other_parameters(model: PIE, x: Tensor) -> list[Tensor]:
     return [torch.zeros(1) if p.grad is None else p.grad for p in others.values()]
 
 
+def noisy(model: PIE, x: Tensor) -> list[Tensor]:
+    torch.manual_seed(7)
+    for module in model.modules():
+        if isinstance(module, nn.Linear):
+            module.register_forward_hook(lambda _, __, output: output + 0.1 * torch.randn_like(output))
+    model.loss(x).backward()
+    return [torch.zeros(1) if p.grad is None else p.grad for p in model.parameters()]
+
+
 def hooked(model: PIE, x: Tensor) -> list[Tensor]:
     seen = list[Tensor]()
     for parameter in model.parameters():
@@ -349,7 +403,7 @@ def partly_without_gradient(model: PIE, x: Tensor) -> list[Tensor]:
 
 
 @pytest.mark.parametrize(
-    "ways", [second_order, of_the_input, frozen, other_parameters, hooked, partly_without_gradient]
+    "ways", [second_order, of_the_input, frozen, other_parameters, hooked, noisy, partly_without_gradient]
 )
 @pytest.mark.parametrize("scale", ["contractive", "affine"])
 def test_recomputed_gradients_are_those_of_the_plain_model(

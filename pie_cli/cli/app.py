@@ -51,7 +51,8 @@ def main(experiment: Callable[[Run], tuple[Run, Parts]] | None = None) -> None:
     An experiment may change what `pie train` trains, and the parts of its training.
     """
     with failing_in_one_line():
-        os.environ["MPLBACKEND"] = "agg"  # no window is opened; a notebook's backend may be unknown here
+        # No window is opened, and figures do not depend on what the user has configured, which may be broken.
+        os.environ |= {"MPLBACKEND": "agg", "MATPLOTLIBRC": os.devnull}
         raise_on_signals()
         keep_freed_memory()
         app(standalone_mode=False, obj=experiment)
@@ -244,7 +245,7 @@ def evaluate(choice: DatasetChoice, place: Place, runs: RunsArgument = None) -> 
     """Every figure of merit of trained runs, PCA of the same dimension beside them."""
     from pie_cli.paper.tables import print_evaluation
 
-    print_evaluation(given.suite(choice, place), runs or [])
+    print_evaluation(given.suite(choice, place), runs or [], choice.get("dataset"))
 
 
 @app.command()

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from pie_cli.models.base import Autoencoder
 from pie_cli.models.config import BaselineConfig, VAEConfig, WAEConfig
-from pie_cli.models.densities import gaussian_log_prob
+from pie_cli.models.densities import at_least_float32, gaussian_log_prob
 
 # Scales of the WAE authors' kernels, in units of 2dσ², the expected squared distance of two codes of the prior.
 KERNEL_SCALES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
@@ -146,6 +146,7 @@ def mmd(x: Tensor, y: Tensor) -> Tensor:
     """
     if min(x.shape[0], y.shape[0]) < 2:
         raise ValueError(f"an unbiased MMD needs at least two codes on each side, got {x.shape[0]} and {y.shape[0]}")
+    x, y = at_least_float32(x), at_least_float32(y)  # distances are not computed in shorter types
     # Matrix products would be faster but lose the small distances to cancellation.
     xx, yy, xy = (
         torch.cdist(a, b, compute_mode="donot_use_mm_for_euclid_dist").square() for a, b in ((x, x), (y, y), (x, y))

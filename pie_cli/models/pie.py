@@ -12,7 +12,15 @@ import torch
 from torch import Tensor, nn
 
 from pie_cli.models.base import Autoencoder
-from pie_cli.models.bijections import Bijection, CheckerboardDownsample, Composition, Flatten, Split, SymmetricRange
+from pie_cli.models.bijections import (
+    Bijection,
+    CheckerboardDownsample,
+    Composition,
+    Flatten,
+    Split,
+    SymmetricRange,
+    full_precision,
+)
 from pie_cli.models.config import PIEConfig
 from pie_cli.models.couplings import AdditiveCoupling, AffineCoupling, ContractiveScale, Coupling, affine_scale
 from pie_cli.models.densities import bits_per_dim, gaussian_log_prob
@@ -248,9 +256,10 @@ class PIE(Autoencoder):
     @torch.no_grad()
     def start_from_data(self, images: Tensor) -> None:
         """Start every block from the principal axes of what reaches it (see `PIEBlock.start_from_principal_axes`)."""
-        y = self.scaling.map(images)
-        for block in self.blocks:
-            y = block.start_from_principal_axes(y)
+        y = self.scaling.map(self.as_images(images))
+        with full_precision(y):
+            for block in self.blocks:
+                y = block.start_from_principal_axes(y)
 
     @property
     def first_rotations(self) -> list[Householder]:

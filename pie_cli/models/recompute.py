@@ -32,12 +32,13 @@ class Recomputed(nn.Module):
 def recomputed(module: nn.Module, x: Tensor) -> Any:
     """Return module(x), keeping for the backward pass only x.
 
-    The parameters are arguments of what is computed again, so that those of the forward pass are used, whichever way
-    autograd is called (double backward, `functional_call`, hooks); one that has been changed in place is an error.
+    Parameters and buffers are arguments of what is computed again, so that those of the forward pass are used,
+    whichever way autograd is called (double backward, `functional_call`, hooks); one that has been changed in place is
+    an error. What hooks draw at random is drawn again alike.
     """
-    state = dict(module.named_parameters())
+    state = {**dict(module.named_parameters()), **dict(module.named_buffers())}
 
     def again(x: Tensor, *parameters: Tensor) -> Any:
         return functional_call(module, dict(zip(state, parameters, strict=True)), x)
 
-    return checkpoint(again, x, *state.values(), use_reentrant=False, preserve_rng_state=False)
+    return checkpoint(again, x, *state.values(), use_reentrant=False)

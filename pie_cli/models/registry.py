@@ -47,6 +47,24 @@ def restore_model(
         return model
 
 
+def plain_copy(model: Autoencoder) -> Autoencoder:
+    """Return what is left of a model in a file: the one that its configuration describes, with its weights in float32.
+
+    Raises ValueError if it is no PIE, VAE or WAE, or another one than its configuration describes.
+    """
+    if type(model) not in MODELS.values():
+        name = type(model).__name__
+        raise ValueError(f"a {name} cannot be saved, only a PIE, VAE or WAE itself (model.module, where it is wrapped)")
+    weights = {name: t.detach() for name, t in model.state_dict().items()}
+    if any(tensor.is_meta for tensor in weights.values()):
+        raise ValueError("the model's weights have no values: it is on the device meta")
+    floats = {name: (t.float() if t.is_floating_point() else t).cpu() for name, t in weights.items()}
+    copy = restore_model(model.config, floats)
+    for rotation in copy.first_rotations if isinstance(copy, PIE) else ():
+        rotation.make_orthogonal()
+    return copy
+
+
 def upgrade(model: Autoencoder, weights: dict[str, Tensor]) -> dict[str, Tensor]:
     """Return weights of layout 1 in today's.
 

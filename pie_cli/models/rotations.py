@@ -9,6 +9,8 @@ from torch.nn import functional as F
 from pie_cli.models.bijections import VolumePreserving, full_precision
 from pie_cli.models.densities import at_least_float32
 
+ORTHOGONAL = 1e-4  # how far QQᵀ may be from the identity, element by element: float32's rounding is far below
+
 
 class Householder(VolumePreserving):
     """Multiply the features by an orthogonal matrix H(v_K)…H(v_1)·Q with H(v) = I − 2vvᵀ/vᵀv (Eq. 19).
@@ -64,6 +66,14 @@ class Householder(VolumePreserving):
     def start_from(self, matrix: Tensor) -> None:
         """Set the constant Q to `matrix`, an orthogonal (n, n) matrix."""
         self.q = matrix.to(self.vectors.detach())
+
+    def make_orthogonal(self) -> None:
+        """Put the nearest orthogonal matrix in the place of a Q that was rounded to a type shorter than float32."""
+        if self.q is not None:
+            q = self.q.double()
+            if (q @ q.T - torch.eye(q.shape[0], dtype=q.dtype)).abs().max() > ORTHOGONAL:
+                u, _, v = torch.linalg.svd(q)
+                self.start_from(u @ v)
 
     def make_room(self) -> None:
         """Have a Q, of no value yet: what a state that has one can be loaded into."""

@@ -6,6 +6,7 @@ import pandas as pd
 
 from pie_cli.config.run import CONFIGS
 from pie_cli.constants import EPS2_VALUES, SHARPNESS_LATENT_DIM
+from pie_cli.data.base import DatasetName
 from pie_cli.errors import PIEError, UsageError
 from pie_cli.paper import table1
 from pie_cli.paper.reproduce import write_table_1
@@ -51,16 +52,20 @@ def print_table_1(suite: Suite, wanted: list[tuple[str, float | None]], train: b
     suite.console.print(f"wrote table1 and table1_audit into {suite.place.results_dir}")
 
 
-def print_evaluation(suite: Suite, folders: list[Path]) -> None:
-    """Write and print the figures of merit of run folders, or of all finished runs of the data set in the folder."""
+def print_evaluation(suite: Suite, folders: list[Path], images: DatasetName | None) -> None:
+    """Write and print the figures of merit of run folders, or of all finished runs of the data set in the folder.
+
+    `images`, where they are given, are those of a model that was trained elsewhere.
+    """
     runs = [finished_run(folder) for folder in folders]
     for run in runs:
-        if (name := dataset_of(run, suite.dataset_name)) != suite.dataset_name:
+        if (name := dataset_of(run, images)) != suite.dataset_name:
             raise UsageError(f"{run.folder} was trained on {name}; add `dataset` {name}")
     if not folders:
         runs = finished_runs(suite.place.results_dir, suite.dataset_name, suite.console.print)
     if not runs:
-        raise PIEError(f"there is no finished run in {suite.place.results_dir}; train one with: pie train")
+        command = f"pie train{f' --dataset {suite.dataset_name}' if suite.dataset_name != 'mnist' else ''}"
+        raise PIEError(f"there is no finished run in {suite.place.results_dir}; train one with: {command}")
     labels = [run.label for run in runs]
     if doubled := next((label for label in labels if labels.count(label) > 1), None):
         raise UsageError(f"two of the runs are {doubled}; give each once")

@@ -7,7 +7,7 @@ from pathlib import Path
 from pie_cli.config.naming import run_name, train_command
 from pie_cli.config.run import RunConfig
 from pie_cli.data.base import IMAGE_SHAPES, DatasetName
-from pie_cli.errors import PIEError, UsageError
+from pie_cli.errors import PIEError, UnusableRun, UsageError
 from pie_cli.runs.folder import Run
 
 _INSTALLED, _CHECKOUT = Path(__file__).parents[1] / "showcase", Path(__file__).parents[2] / "results" / "showcase"
@@ -45,6 +45,8 @@ def finished_run(folder: Path, given: Mapping[str, object] | None = None) -> Run
     for name, value in (given or {}).items():
         if facts.get(name) != value:
             raise UsageError(f"`{name}` {value} is not that of {folder}; leave out either of them")
+    if not run.finished and config.training is None:
+        raise PIEError(f"{folder} has no weights: they are gone, or its model was never saved whole; save it again")
     if not run.finished:
         command = train_command(config, folder.parent)
         name = "" if folder.resolve().name == run.name else f"name the folder {run.name} again and "
@@ -55,7 +57,8 @@ def finished_run(folder: Path, given: Mapping[str, object] | None = None) -> Run
 def finished_runs(results_dir: Path, dataset: str, report: Callable[[str], None]) -> list[Run]:
     """Return all finished runs of a data set in a folder, but the one that comes with the program.
 
-    `report` is told of each folder that has a config.json and is not a run's: it is left out.
+    `report` is told of what is left out: each folder that has a config.json and is not a run's, and each model that was
+    trained elsewhere, since nothing says on which images.
     """
     inside = sorted(results_dir.iterdir()) if results_dir.exists() else []  # unlike glob, it says what it may not read
     found = []
@@ -65,7 +68,10 @@ def finished_runs(results_dir: Path, dataset: str, report: Callable[[str], None]
         try:
             found.append(Run.open(path))
         except PIEError as error:
-            report(f"left out: {error}")
+            report(f"left out: {error.problem if isinstance(error, UnusableRun) else error}")
+            continue
+        if found[-1].config.training is None:
+            report(f"left out: {path} was trained elsewhere; name it to have it evaluated")
     return [run for run in found if run.finished and run.config.dataset == dataset]
 
 

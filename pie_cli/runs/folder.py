@@ -12,7 +12,7 @@ figures/               what the figure commands draw
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,7 +27,7 @@ from pie_cli.io.files import LARGEST_JSON, read_bytes, read_json, write_json
 from pie_cli.io.locks import lock
 from pie_cli.io.tensors import Metadata, Tensors, load_newest, load_tensors, save_tensors
 from pie_cli.models.base import Autoencoder
-from pie_cli.models.registry import LAYOUT, Build, build_model, restore_model
+from pie_cli.models.registry import LAYOUT, Build, build_model, plain_copy, restore_model
 
 
 @dataclass(frozen=True)
@@ -133,10 +133,11 @@ class Run:
         names = ("config.json", "metrics.csv", "provenance.json", "learning_curve.pdf", "learning_curve.png")
         return [*(self.folder / name for name in names), self.checkpoint, self.previous_checkpoint, self.weights]
 
-    def clear(self) -> None:
-        """Remove what a training wrote and the figures drawn from it, so that it can start anew."""
+    def clear(self, keep: Collection[str] = ()) -> None:
+        """Remove what a training wrote and the figures drawn from it, but the files of these names."""
         for path in (*self.files, *self.folder.glob("evaluation.*"), *self.figures.glob("*")):
-            path.unlink(missing_ok=True)
+            if path.name not in keep and not path.is_dir():
+                path.unlink(missing_ok=True)
 
     def save_weights(self, model: Autoencoder, half: bool = False) -> None:
         """Write weights.safetensors, the configuration inside it; with `half`, its parameters in float16, and said so.
@@ -230,19 +231,20 @@ def save_model(model: Autoencoder, run_folder: Path | str, overwrite: bool = Fal
     replaced, and its figures go.
 
     Raises:
-        ValueError: if its configuration does not describe it (it has networks of its own, say), or a weight is not
-            finite.
-        PIEError: if the folder holds a run, without `overwrite`; or if it cannot be written.
+        ValueError: if it is no PIE, VAE or WAE, or its configuration does not describe it (it has networks of its own,
+            say), or a weight is not finite.
+        PIEError: if the folder is not empty, but for a run and with `overwrite`; or if it cannot be written.
     """
-    run = Run(Path(run_folder), RunConfig(model.config, training=None))
-    weights = {name: t.float() if t.is_floating_point() else t for name, t in model.state_dict().items()}
-    restored = restore_model(run.config.model, {name: t.detach().cpu() for name, t in weights.items()})
-    if run.exists and not overwrite:
-        raise PIEError(f"{run.folder} holds a run; choose another folder, or overwrite it")
+    restored = plain_copy(model)
+    run = Run(Path(run_folder), RunConfig(restored.config, training=None))
+    if run.folder.is_dir() and any(path.name != ".lock" for path in run.folder.iterdir()):
+        if not overwrite:
+            raise PIEError(f"{run.folder} is not empty; choose another folder, or overwrite the run in it")
+        Run.open(run.folder)  # nothing but a run is overwritten
     with run.lock():
-        run.clear()
-        run.create()
         run.save_weights(restored)
+        run.create()
+        run.clear(keep=("config.json", run.weights.name))  # what belongs to the run that was there
 
 
 def load_model(run_folder: Path | str, device: torch.device | str = "cpu") -> Autoencoder:

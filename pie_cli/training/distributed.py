@@ -10,7 +10,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -21,7 +21,15 @@ from torch import Tensor
 from pie_cli.config.run import RunConfig, TrainingConfig
 from pie_cli.errors import Interrupted, PIEError, UsageError
 from pie_cli.models.config import PIEConfig
-from pie_cli.runtime import SIGNALS, Execution, can_compile, check_machine, ignore_signals, slow_bfloat16
+from pie_cli.runtime import (
+    SIGNALS,
+    Execution,
+    can_compile,
+    check_machine,
+    ending_at_once,
+    ignore_signals,
+    slow_bfloat16,
+)
 
 LOST = "a training process died (out of memory?), so all have stopped; go on with the same command and `resume`"
 SHUTDOWN_SECONDS = 60  # for the ranks to save a checkpoint once they are asked to stop
@@ -53,6 +61,8 @@ def plan_execution(
     if num_nodes > 1 and not (known or _launched()):
         advice = "start the command with torchrun or srun, or set MASTER_ADDR, MASTER_PORT and NODE_RANK on every node"
         raise UsageError(f"`num_nodes` {num_nodes}: nothing says where the other nodes are; {advice}")
+    if num_nodes > 1 and not _launched() and (number := _this_node()[0]) >= num_nodes:
+        raise UsageError(f"`num_nodes` {num_nodes}: their NODE_RANK goes from 0 to {num_nodes - 1}, not to {number}")
     if recompute and (compiled or not isinstance(config.model, PIEConfig)):
         raise UsageError("`recompute` inverts a PIE's bijections: it does not go with VAE, WAE or `compile`")
     if compiled and not can_compile(accelerator):
@@ -76,16 +86,19 @@ def plan_execution(
 
 def _starts_its_own(started: tuple[int, int], devices: int | None) -> bool:
     """Return whether this process, Slurm's only task on its node, is to start the processes of the node."""
-    return started[0] == 1 and (devices or 1) > 1 and not environments.TorchElasticEnvironment.detect()
+    return started[0] == 1 and (devices or 1) > 1 and not _torchrun()
 
 
 def _started_processes() -> tuple[int, int] | None:
     """Return (processes on each node, nodes) as torchrun or Slurm has started them; None without either."""
-    if environments.TorchElasticEnvironment.detect():
-        local = int(os.environ["LOCAL_WORLD_SIZE"])
-        return local, int(os.environ["WORLD_SIZE"]) // local
+    if _torchrun():
+        _number("RANK", least=0)
+        local, world = _number("LOCAL_WORLD_SIZE"), _number("WORLD_SIZE")
+        if world % local:
+            raise UsageError(f"torchrun started {world} processes, {local} on this machine; start as many on each")
+        return local, world // local
     if environments.SLURMEnvironment.detect():
-        tasks, nodes = int(os.environ["SLURM_NTASKS"]), int(os.environ.get("SLURM_NNODES", "1"))
+        tasks, nodes = _number("SLURM_NTASKS"), _number("SLURM_NNODES", "1")
         if tasks % nodes:
             advice = "start the command with srun --ntasks-per-node …"
             raise UsageError(f"Slurm started {tasks} tasks on {nodes} nodes, not as many on each; {advice}")
@@ -93,6 +106,20 @@ def _started_processes() -> tuple[int, int] | None:
             raise UsageError(f"this Slurm job has {tasks} tasks; start the command with srun --ntasks-per-node …")
         return tasks // nodes, nodes
     return None
+
+
+def _torchrun() -> bool:
+    """Return whether torchrun has started this process: one of its variables alone is a stray one."""
+    there = {"RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE"} <= os.environ.keys()
+    return there and environments.TorchElasticEnvironment.detect()
+
+
+def _number(name: str, default: str = "", least: int = 1) -> int:
+    """Return the whole number in a launcher's environment variable. Raises UsageError where there is none."""
+    text = os.environ.get(name, default)
+    if not text.isdecimal() or int(text) < least:
+        raise UsageError(f"the environment variable {name} is {text!r}, not a whole number from {least} on; mend that")
+    return int(text)
 
 
 def _launched() -> bool:
@@ -112,7 +139,7 @@ def _this_node() -> tuple[int, str]:
     if environments.SLURMEnvironment.detect():
         slurm = environments.SLURMEnvironment()
         return slurm.node_rank(), f"{slurm.main_address}:{slurm.main_port}"
-    return int(os.environ["NODE_RANK"]), f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
+    return _number("NODE_RANK", least=0), f"{os.environ['MASTER_ADDR']}:{_number('MASTER_PORT')}"
 
 
 def start_ranks(execution: Execution) -> None:
@@ -148,7 +175,8 @@ def start_ranks(execution: Execution) -> None:
             shutdown_timeout=SHUTDOWN_SECONDS,
         )
         try:
-            elastic_launch(config, sys.executable)("-u", *program, *sys.argv[1:])
+            with ending_at_once():  # until torchrun, which passes signals on, has found all nodes
+                elastic_launch(config, sys.executable)("-u", *program, *sys.argv[1:])
         except ChildFailedError as error:
             codes = [failure.exitcode for failure in error.failures.values()]
             if any(code < 0 for code in codes):
@@ -165,7 +193,8 @@ def start_processes(config: TrainingConfig, execution: Execution) -> Fabric:
     fabric = Fabric(
         accelerator=execution.accelerator, devices=execution.devices, num_nodes=execution.num_nodes, plugins=mixed
     )
-    fabric.launch()
+    with ending_at_once() if execution.world_size > 1 else nullcontext():
+        fabric.launch()  # waits for all processes, in foreign code
     return fabric
 
 

@@ -62,7 +62,11 @@ def open_for_training(
 
 def check_configuration(run: Run) -> None:
     """Raise UsageError if the folder holds a run of another configuration; none at all is fine."""
-    if run.exists and (differences := Run.open(run.folder).config.differences(run.config)):
+    known = Run.open(run.folder).config if run.exists else None
+    if known and known.training is None:
+        advice = "choose another `results_dir`, or replace it with `overwrite`"
+        raise UsageError(f"{run.folder} holds a model that was trained elsewhere; {advice}")
+    if known and (differences := known.differences(run.config)):
         advice = "give the same settings, choose another `results_dir`, or train it again with `overwrite`"
         if any(difference.startswith("epochs:") for difference in differences):
             # A longer one has other learning rates from the first step on, and a finished one has none left.
