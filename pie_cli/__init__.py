@@ -13,18 +13,21 @@ if TYPE_CHECKING:
     from pie_cli.models.baselines import VAE, WAE
     from pie_cli.models.config import PIEConfig, VAEConfig, WAEConfig
     from pie_cli.models.pie import PIE
+    from pie_cli.runs.find import load_showcase
     from pie_cli.runs.folder import load_model, save_model
 
     __version__: str
 
 __all__ = [
-    "PIE", "VAE", "WAE", "PIEConfig", "PIEError", "VAEConfig", "WAEConfig", "__version__", "load_model", "save_model",
+    "PIE", "VAE", "WAE", "PIEConfig", "PIEError", "VAEConfig", "WAEConfig", "__version__",
+    "load_model", "load_showcase", "save_model",
 ]  # fmt: skip
 
 _HOMES = {
     "PIE": "models.pie", "PIEConfig": "models.config",
     "VAE": "models.baselines", "VAEConfig": "models.config", "WAE": "models.baselines", "WAEConfig": "models.config",
     "PIEError": "errors", "load_model": "runs.folder", "save_model": "runs.folder",
+    "load_showcase": "runs.find",
 }  # fmt: skip
 
 

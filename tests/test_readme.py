@@ -1,4 +1,4 @@
-"""The README's figures are those of the recorded reproduction, cell by cell."""
+"""The documents' figures are those of the recorded reproduction, cell by cell; their links lead somewhere."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ ROWS = {  # of the table of d = 10: what the README calls each, and its column i
     "PIE, ε₀² = 0.01, `--reconstruction-start 10`": "pie-d10-eps0.01-recstart10",
     "PIE, ε₀² = 0.01, `--reconstruction 100`": "pie-d10-eps0.01-rec100",
 }
+SHORT = ("MSE from z alone", "5-NN accuracy of z", "samples at N(0, 1): Fréchet distance")  # of the README's table
 MEASURES = (
     "MSE from z alone",
     "5-NN accuracy of z",
@@ -44,7 +45,7 @@ def row(values: list[str]) -> str:
 
 
 def expected_rows() -> list[str]:
-    """Return the rows of the README's tables: Table 1, figures of merit at d = 10, verdicts."""
+    """Return the rows of the documents' tables: Table 1, figures of merit at d = 10, verdicts."""
     heads, *lines = cells(RESULTS / "table1.md")
     shown = [heads.index(name) for name in ("", "paper", "sharpness", "|sharpness − true|", "Fréchet distance")]
     rows = [row([line[index] for index in shown]) for line in lines]
@@ -52,7 +53,8 @@ def expected_rows() -> list[str]:
     families, *measures = cells(RESULTS / "evaluation.md")
     by_name = {line[0]: line for line in measures}
     for title, family in ROWS.items():
-        rows.append(row([title, *(by_name[measure][families.index(family)] for measure in MEASURES)]))
+        for names in (SHORT, MEASURES):
+            rows.append(row([title, *(by_name[measure][families.index(family)] for measure in names)]))
 
     claims = json.loads((RESULTS / "claims.json").read_text(encoding="utf-8"))["claims"]
     return rows + [f"| {claim['text']} | {claim['verdict']} |" for claim in claims]
@@ -68,5 +70,17 @@ def own_results() -> bool:
 
 @pytest.mark.skipif(own_results(), reason="results/ holds another reproduction than the repository's")
 def test_tables_are_those_of_the_record() -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert [line for line in expected_rows() if line not in readme.splitlines()] == []
+    lines = [
+        line for name in ("README.md", "docs/RESULTS.md") for line in (ROOT / name).read_text("utf-8").splitlines()
+    ]
+    assert [line for line in expected_rows() if line not in lines] == []
+
+
+@pytest.mark.parametrize("page", [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")], ids=lambda page: page.name)
+def test_links_lead_to_files(page: Path) -> None:
+    links = re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text(encoding="utf-8"))
+    assert [link for link in links if "://" not in link and not (page.parent / link).exists()] == []
+
+
+def test_the_readme_is_read_in_two_minutes() -> None:
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").split()) <= 900

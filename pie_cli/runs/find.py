@@ -1,8 +1,11 @@
 """Which run is meant: by its configuration, by its folder, or the one that comes with the program."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pie_cli.config.naming import run_name, train_command
 from pie_cli.config.run import RunConfig
@@ -10,8 +13,18 @@ from pie_cli.data.base import IMAGE_SHAPES, DatasetName
 from pie_cli.errors import PIEError, UnusableRun, UsageError
 from pie_cli.runs.folder import Run
 
+if TYPE_CHECKING:
+    import torch
+
+    from pie_cli.models.base import Autoencoder
+
 _INSTALLED, _CHECKOUT = Path(__file__).parents[1] / "showcase", Path(__file__).parents[2] / "results" / "showcase"
 SHOWCASE = _INSTALLED if _INSTALLED.exists() else _CHECKOUT  # the trained run that comes with the program
+
+
+def load_showcase(device: torch.device | str = "cpu") -> Autoencoder:
+    """Return the trained PIE that comes with the program, as `load_model` returns one: d = 10, ε₀² = 0.01, on MNIST."""
+    return Run.open(SHOWCASE).load_model(device)
 
 
 def run_of(config: RunConfig, results_dir: Path) -> Run:
