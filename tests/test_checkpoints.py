@@ -22,7 +22,8 @@ from pie_cli.jobs.grid import _Messenger
 from pie_cli.runs.folder import Run
 from pie_cli.runtime import Execution
 from pie_cli.training.loop import train
-from tests.conftest import call, pie
+from tests import commands
+from tests.conftest import call
 from tests.damage import TENSOR_FILE, copied, cut, directory, flip, renamed, said, state_of
 from tests.test_training import same, silent, small_run
 
@@ -80,8 +81,8 @@ def test_resume_says_that_it_fell_back(
     resume = f"train {options} --resume --results-dir {tmp_path}"
     flip(run.checkpoint)
     shutil.copytree(run.folder, tmp_path / "both")
-    done = pie(*resume.split())
-    assert done.returncode == 0, done.stderr
+    done = commands.run(*resume.split(), cwd=tmp_path)
+    assert done.code == 0, done.stderr
     assert f"{run.checkpoint} is damaged" in done.stdout
     assert "of step 7" in done.stdout
     shutil.rmtree(run.folder)

@@ -16,6 +16,7 @@ import pytest
 from pie_cli.evaluation.evaluate import evaluate
 from pie_cli.paper.claims import Verdict, judge
 from pie_cli.runs.folder import Run
+from tests import commands
 from tests.conftest import call, pie
 
 
@@ -109,8 +110,8 @@ def test_what_exists_is_reused(reproduced: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in reproduced.glob("*/*.*")}
     table = pd.read_csv(reproduced / "table1.csv", index_col=0)
     arguments = ("--dataset", "digits", "--results-dir", reproduced.parent)
-    done = pie("sharpness", "--models", "pie,vae,wae", *arguments, "--no-train")
-    assert done.returncode == 0, done.stderr
+    done = commands.run("sharpness", "--models", "pie,vae,wae", *arguments, "--no-train", cwd=reproduced)
+    assert done.code == 0, done.stderr
     assert "Table 1" in done.stdout
     assert {path: path.stat().st_mtime_ns for path in reproduced.glob("*/*.*")} == before
     pd.testing.assert_frame_equal(pd.read_csv(reproduced / "table1.csv", index_col=0), table)
