@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from types import FrameType
+from typing import Any
 
 from pie_cli.errors import Interrupted, UsageError
 
@@ -175,32 +176,43 @@ def _heeded() -> list[signal.Signals]:
 SIGNALS = _heeded()  # at the start of the process, before any is handled or ignored here
 
 
+Handlers = dict[signal.Signals, Any]
+
+
+def _handle(handler: Any) -> Handlers:
+    """Have all of them handled so; return what handled them before. Only the main thread can change that."""
+    if threading.current_thread() is not threading.main_thread():
+        return {}
+    return {signum: signal.signal(signum, handler) for signum in SIGNALS}
+
+
+def _restore(previous: Handlers) -> None:
+    for signum, handler in previous.items():
+        signal.signal(signum, handler)
+
+
 def raise_on_signals() -> None:
     """From now on, a signal to stop raises `Interrupted` wherever the program is."""
 
     def handle(signum: int, frame: FrameType | None) -> None:
         raise Interrupted(signum, "stopped; files written so far are whole")
 
-    for signum in SIGNALS:
-        signal.signal(signum, handle)
+    _handle(handle)
 
 
 @contextmanager
 def ending_at_once() -> Iterator[None]:
     """Within the block a signal to stop ends the process: code of other languages, waiting, would hear no handler."""
-    of_main = threading.current_thread() is threading.main_thread()  # no other may set handlers
-    previous = {signum: signal.signal(signum, signal.SIG_DFL) for signum in SIGNALS if of_main}
+    previous = _handle(signal.SIG_DFL)
     try:
         yield
     finally:
-        for signum, handler in previous.items():
-            signal.signal(signum, handler)
+        _restore(previous)
 
 
 def ignore_signals() -> None:
     """From now on, ignore them until a training notes them: of several processes, the others end with the first."""
-    for signum in SIGNALS:
-        signal.signal(signum, signal.SIG_IGN)
+    _handle(signal.SIG_IGN)
 
 
 @contextmanager
@@ -211,23 +223,16 @@ def deferred_signals() -> Iterator[Callable[[], int | None]]:
     of processes at once, and then a parent tells its children again.
     """
     noted: list[tuple[int, float]] = []
-    if threading.current_thread() is not threading.main_thread():  # only the main thread may set handlers
-        yield lambda: None
-        return
 
     def handle(signum: int, frame: FrameType | None) -> None:
         if not noted:
             noted.append((signum, time.monotonic()))
         elif time.monotonic() - noted[0][1] > ECHO_SECONDS:
-            restore()
+            _restore(previous)
             signal.raise_signal(signum)
 
-    def restore() -> None:
-        for signum, handler in previous.items():
-            signal.signal(signum, handler)
-
-    previous = {signum: signal.signal(signum, handle) for signum in SIGNALS}
+    previous = _handle(handle)
     try:
         yield lambda: noted[0][0] if noted else None
     finally:
-        restore()
+        _restore(previous)

@@ -11,6 +11,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+SMALL = "--latent-dim 4 --conv-width 4 --dense-width 16 --dense-depth 1 --couplings 1"  # a PIE that trains in seconds
 TIMEOUT = 60.0  # seconds, for what takes a tenth of one where it refuses, and a few where it trains
 
 # The server has imported everything and computed nothing; each command is a fork of it.

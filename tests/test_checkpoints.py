@@ -76,8 +76,7 @@ def test_resume_says_that_it_fell_back(
     name = interrupted.name
     shutil.copytree(interrupted.folder, tmp_path / name)
     run = Run(tmp_path / name, interrupted.config)
-    sizes = "--latent-dim 4 --conv-width 4 --dense-width 16 --dense-depth 1 --couplings 1"
-    options = f"--dataset digits {sizes} --epochs 2 --device cpu"
+    options = f"--dataset digits {commands.SMALL} --epochs 2 --device cpu"
     resume = f"train {options} --resume --results-dir {tmp_path}"
     flip(run.checkpoint)
     shutil.copytree(run.folder, tmp_path / "both")

@@ -19,10 +19,10 @@ import torch
 from pie_cli.io.tensors import load_tensors
 from pie_cli.runs import find
 from pie_cli.runs.folder import load_model
+from tests import commands
 from tests.conftest import call, pie
 
-SIZES = ("--latent-dim", 4, "--conv-width", 4, "--dense-width", 16, "--dense-depth", 1, "--couplings", 1)
-SMALL = ("--dataset", "digits", *SIZES)
+SMALL = ("--dataset", "digits", *commands.SMALL.split())
 NAME = "pie-digits-d4-eps0.01-seed0"
 
 

@@ -9,12 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands import run
+from tests.commands import SMALL, run
 
-SIZES = "--latent-dim 4 --conv-width 4 --dense-width 16 --dense-depth 1 --couplings 1"
 NAME = "pie-digits-d4-eps0.01-seed0"
 COMMANDS = [
-    f"train --dataset digits {SIZES} --epochs 1",
+    f"train --dataset digits {SMALL} --epochs 1",
     f"sample results/{NAME}",
     f"sample results/{NAME} --prior fitted",
     f"interpolate results/{NAME}",
@@ -43,7 +42,7 @@ def test_memory_does_not_grow_with_the_epochs(tmp_path: Path) -> None:
     peaks = []
     for epochs in (2, 12):
         results = tmp_path / str(epochs)
-        command = f"train --dataset digits {SIZES} --epochs {epochs} --results-dir {results}"
+        command = f"train --dataset digits {SMALL} --epochs {epochs} --results-dir {results}"
         done = run(*command.split(), cwd=tmp_path)
         assert done.code == 0, done.stderr
         peaks.append(json.loads((results / NAME / "provenance.json").read_text())["peak_memory_mib"])

@@ -30,13 +30,13 @@ from pie_cli.training import distributed
 from pie_cli.training.distributed import plan_execution
 from pie_cli.training.launch import open_for_training
 from pie_cli.training.loop import train
+from tests import commands
 from tests.commands import start
 from tests.conftest import call
 from tests.test_training import SMALL, Stopping, silent
 
 NAME = "pie-digits-d4-eps0.01-seed0"
-SIZES = "--latent-dim 4 --conv-width 4 --dense-width 16 --dense-depth 1 --couplings 1"
-OPTIONS = f"--dataset digits {SIZES} --epochs 3 --lr 5e-4"
+OPTIONS = f"--dataset digits {commands.SMALL} --epochs 3 --lr 5e-4"
 
 # The command line, with a signal to itself after a step of one rank.
 PROGRAM = """

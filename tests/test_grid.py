@@ -24,9 +24,10 @@ from pie_cli.jobs.grid import Place, _Messenger, train_and_evaluate
 from pie_cli.metrics import classifier
 from pie_cli.runs.folder import Run
 from pie_cli.runtime import deferred_signals, one_thread, raise_on_signals
+from tests.commands import SMALL
 from tests.conftest import call
 
-TRAIN = "train --dataset digits --latent-dim 4 --conv-width 4 --dense-width 16 --dense-depth 1 --couplings 1 --epochs 5"
+TRAIN = f"train --dataset digits {SMALL} --epochs 5"
 NAME = "pie-digits-d4-eps0.01-seed0"
 
 

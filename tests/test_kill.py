@@ -18,10 +18,10 @@ import pytest
 from pie_cli.io.tensors import load_tensors
 from pie_cli.runs.folder import Run
 from pie_cli.training import loop
-from tests.commands import Command, Done, run, start
+from tests.commands import SMALL, Command, Done, run, start
 
 NAME = "pie-digits-d4-eps0.01-seed0"
-SIZES = "--latent-dim 4 --conv-width 4 --dense-width 16 --dense-depth 1 --couplings 1 --batch-size 64 --epochs 3"
+SIZES = f"{SMALL} --batch-size 64 --epochs 3"
 TRAIN = ["train", "--dataset", "digits", "--results-dir", "results", *SIZES.split()]
 STEPS = 60  # 20 an epoch
 KILLS = 20

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from tests.commands import Done, run
+from tests.commands import SMALL, Done, run
 
-SIZES = "--latent-dim 4 --conv-width 4 --dense-width 16 --dense-depth 1 --couplings 1 --epochs 1"
+SIZES = f"{SMALL} --epochs 1"
 TRAIN = f"train --dataset digits {SIZES}"
 NAME = "pie-digits-d4-eps0.01-seed0"
 

@@ -27,7 +27,7 @@ from pie_cli.errors import UsageError
 from pie_cli.metrics import embedding
 from pie_cli.plots import figures
 from pie_cli.runs.find import SHOWCASE
-from tests.commands import run
+from tests.commands import SMALL, run
 from tests.conftest import call
 
 # Figures
@@ -207,7 +207,7 @@ ELSEWHERE = """
 
 
 def test_it_trains_without_what_windows_lacks(tmp_path: Path) -> None:
-    options = "--dataset digits --epochs 1 --latent-dim 4 --conv-width 4 --dense-width 16 --dense-depth 1 --couplings 1"
+    options = f"--dataset digits --epochs 1 {SMALL}"
     command: list[str | Path] = [
         sys.executable,
         "-c",

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pie_cli.config.recipes import RECIPES, Recipe
-from pie_cli.config.run import ANNEAL_FROM, CONFIGS, RunConfig, TrainingConfig, in_epochs
+from pie_cli.config.run import CONFIGS, RunConfig, TrainingConfig, in_epochs
 from pie_cli.data.base import IMAGE_SHAPES
 from pie_cli.errors import UsageError
 from pie_cli.io.text import number
@@ -29,6 +29,7 @@ def run_config(model: str = "pie", recipe: Recipe = "stable", **settings: Any) -
     """Return the configuration of a run of "pie", "vae" or "wae". Raises UsageError, naming the setting that is wrong.
 
     The settings are fields of the model's configuration and of `TrainingConfig`; None stands for the recipe's default.
+    Where what is given leaves no annealing, `warm` has no start that reconstructs, and is as `stable`.
     Other models than PIE have but one recipe.
     """
     if model not in CONFIGS:
@@ -38,7 +39,7 @@ def run_config(model: str = "pie", recipe: Recipe = "stable", **settings: Any) -
         if model not in (models := models_of(name)):
             owners = " and ".join(owner.upper() for owner in models)
             raise UsageError(f"`{name}` is an option of {owners} and does not go with `model` {model}")
-    values = {**_defaults(recipe, given), **given}
+    values = {**RECIPES[recipe].settings, **given}
     for name, (chooser, needed, default) in _PARTNERS.items():
         if name in given and (chosen := values.get(chooser, default)) != needed:
             raise UsageError(f"`{name}` is of `{chooser}` {needed} and does not go with `{chooser}` {chosen}")
@@ -49,21 +50,11 @@ def run_config(model: str = "pie", recipe: Recipe = "stable", **settings: Any) -
         sizes = CONFIGS[model](**{name: value for name, value in values.items() if name not in of_training})
         return RunConfig(sizes, training, recipe)
     except ValueError as error:
+        if "reconstruction_start" in RECIPES[recipe].settings.keys() - given.keys():
+            # The recipe gives way: its start ends with the annealing, and perhaps what is given leaves none.
+            return run_config(model, recipe, reconstruction_start=0.0, **given)
         field, _, rest = str(error).partition(" ")
         raise UsageError(f"`{field.strip('`')}` {rest}") from error
-
-
-def _defaults(recipe: Recipe, given: dict[str, Any]) -> dict[str, Any]:
-    """Return a recipe's settings, but those that what is given leaves no place for.
-
-    A start that reconstructs ends with the annealing: where nothing is annealed, `warm` is as `stable`.
-    """
-    defaults = dict(RECIPES[recipe].settings)
-    eps2 = given.get("eps2", PIEConfig.eps2)
-    others = given.get("reconstruction") or given.get("learn_eps2") or given.get("anneal") == 0
-    if others or (isinstance(eps2, float | int) and eps2 >= ANNEAL_FROM):
-        defaults.pop("reconstruction_start", None)
-    return defaults
 
 
 def models_of(name: str) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pie_cli.models.base import Autoencoder
+from pie_cli.models.bijections import full_precision
 from pie_cli.models.config import BaselineConfig, VAEConfig, WAEConfig
 from pie_cli.models.densities import at_least_float32, gaussian_log_prob
 
@@ -63,7 +64,7 @@ class _ConvAutoencoder(Autoencoder):
     def _own_type(self) -> AbstractContextManager[None]:
         """Leave autocast where the weights are not in float32: batch norm refuses half of one kind and half another."""
         weight = next(self.parameters())
-        return nullcontext() if weight.dtype == torch.float32 else torch.autocast(weight.device.type, enabled=False)
+        return nullcontext() if weight.dtype == torch.float32 else full_precision(weight)
 
     def decode(self, z: Tensor) -> Tensor:
         """Return images (B, C, H, W) in [0, 1]. Raises ValueError for codes of another shape."""

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from pie_cli.io.files import write_bytes
@@ -117,6 +118,8 @@ def learning_curve(history: pd.DataFrame, title: str) -> Figure:
     left, right = figure.subplots(1, 2)
     for column, label in (("train_loss", "training"), ("val_loss", "validation")):
         left.plot(history["epoch"], history[column], "o-", label=label, markersize=3)
+    for axes in (left, right):
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     left.set(xlabel="epoch", ylabel="loss per pixel value")
     left.legend(frameon=False)
     right.plot(history["epoch"], history["val_mse"], "o-", color="tab:green", markersize=3)

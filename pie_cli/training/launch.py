@@ -68,7 +68,7 @@ def check_configuration(run: Run) -> None:
         raise UsageError(f"{run.folder} holds a model that was trained elsewhere; {advice}")
     if known and (differences := known.differences(run.config)):
         advice = "give the same settings, choose another `results_dir`, or train it again with `overwrite`"
-        if any(difference.startswith("epochs:") for difference in differences):
+        if known.resolved.epochs != run.config.resolved.epochs:
             # A longer one has other learning rates from the first step on, and a finished one has none left.
             advice = f"the learning rate falls over all epochs, so that a training cannot be made longer; {advice}"
         raise UsageError(f"{run.folder} was trained otherwise ({'; '.join(differences)}); {advice}")
