@@ -7,7 +7,7 @@
 # make bench       this project against FrEIA, normflows and pythae: bench/RESULTS.md; wants an idle machine
 # make growth      how time and memory grow with the model, the images and the batch: bench/GROWTH.md
 PYTHON ?= python3
-BIN := .venv/bin
+BIN := $(if $(filter Windows_NT,$(OS)),.venv/Scripts,.venv/bin)
 # Two workers of one thread each are faster than one of two: the suite is many small runs. Files go out in the order of
 # tests/conftest.py, the longest first.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
