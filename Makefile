@@ -6,6 +6,7 @@
 # make audit       whether a locked version has a known vulnerability
 # make bench       this project against FrEIA, normflows and pythae: bench/RESULTS.md; wants an idle machine
 # make growth      how time and memory grow with the model, the images and the batch: bench/GROWTH.md
+# make docs        the documentation as a site: docs/_build/index.html
 PYTHON ?= python3
 BIN := $(if $(filter Windows_NT,$(OS)),.venv/Scripts,.venv/bin)
 # Two workers of one thread each are faster than one of two: the suite is many small runs. Files go out in the order of
@@ -13,13 +14,13 @@ BIN := $(if $(filter Windows_NT,$(OS)),.venv/Scripts,.venv/bin)
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 START := $(shell date +%s)
 
-.PHONY: install reproduce test test-all lint lock audit bench growth
+.PHONY: install reproduce test test-all lint lock audit bench growth docs
 
 install: .venv/installed
 
 .venv/installed: pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,bench]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,bench,docs]'
 	@touch $@
 
 lint: install
@@ -51,6 +52,9 @@ reproduce: install
 
 bench: install
 	$(BIN)/python -m bench
+
+docs: install
+	$(BIN)/sphinx-build -q -n -W --keep-going -c docs . docs/_build
 
 growth: install
 	$(BIN)/python -m bench.growth
