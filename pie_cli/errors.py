@@ -1,7 +1,7 @@
-"""The one kind of error for what a user can mend.
+"""Errors that the user can fix.
 
-A message says what is wrong and what to do. Where that is to change a setting, the message has the setting's name in
-backticks (`batch_size`): the command line shows it as its option.
+A message says what is wrong and what to do. It names a setting in backticks (`batch_size`), and the command line shows
+the option instead.
 """
 
 import re
@@ -10,12 +10,12 @@ from typing import Any
 
 
 class PIEError(Exception):
-    """Something failed that the user can mend (exit code 1)."""
+    """Something failed that the user can fix (exit code 1)."""
 
     exit_code = 1
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Let it pass from one process to another with all that it says."""
+        """Keep all of the error's attributes when it passes from one process to another."""
         return _again, (type(self), self.args, vars(self))
 
 
@@ -33,7 +33,7 @@ class UsageError(PIEError):
 
 
 class FolderError(PIEError):
-    """A folder cannot be written or locked: the advice is to choose another one, by the setting of that name."""
+    """A folder cannot be written or locked; the advice is to choose another one, with `setting`."""
 
     def __init__(self, message: str, setting: str = "results_dir") -> None:
         super().__init__(f"{message}choose another folder")
@@ -41,7 +41,7 @@ class FolderError(PIEError):
 
 
 class UnusableRun(PIEError):
-    """A file of a run is missing, damaged or not what is wanted: only training again replaces it."""
+    """A file of a run is missing, damaged or not the one wanted; without a good copy, only training replaces it."""
 
     def __init__(self, path: Path, problem: str) -> None:
         super().__init__(f"{problem}; put a good copy in its place, or remove it and train again")
@@ -51,7 +51,7 @@ class UnusableRun(PIEError):
 class Interrupted(BaseException):
     """The process was asked to stop by a signal (exit code 128 + signal number, as shells expect).
 
-    Like KeyboardInterrupt it is no `Exception`, so that no code in between takes it for a failure that it can survive.
+    Like KeyboardInterrupt, it is not an `Exception`, so no code in between handles it as an ordinary failure.
     """
 
     def __init__(self, signum: int, message: str) -> None:
@@ -60,13 +60,13 @@ class Interrupted(BaseException):
 
 
 def mendable(error: BaseException) -> PIEError | None:
-    """Return what a user can mend of what the system refused, a file or memory; None for a fault of the program."""
+    """Return the error in the form that a user can fix, if it is about a file or memory; None if it is a bug."""
     if isinstance(error, PIEError):
         return error
     if isinstance(error, OSError):
         what = f"cannot use {error.filename}: {error.strerror}" if error.filename else error.strerror or str(error)
-        return PIEError(f"{what}; mend that or choose another folder")
-    # PyTorch has an exception of its own for a GPU's memory, and for the machine's only a RuntimeError.
+        return PIEError(f"{what}; fix that or choose another folder")
+    # PyTorch raises its own exception when a GPU's memory is full, but a plain RuntimeError when the machine's is.
     if isinstance(error, MemoryError) or re.search("out of memory|allocate memory", str(error)):
         return PIEError("out of memory; use a smaller `batch_size`, smaller networks or a smaller `count`")
     return None

@@ -1,4 +1,4 @@
-"""The process and its machine: where to compute, whose signals to heed, whose memory to keep."""
+"""The process and its machine: where to compute, which signals to handle, which memory to keep."""
 
 import ctypes
 import mmap
@@ -22,13 +22,13 @@ from pie_cli.errors import Interrupted, UsageError
 
 @dataclass(frozen=True)
 class Execution:
-    """How a training computes; nothing here changes its result, up to the rounding of floats."""
+    """How a training computes; nothing here changes its result, up to rounding."""
 
     accelerator: str  # as `find_accelerator` returns it
     devices: int = 1  # processes on each node
     num_nodes: int = 1
     compiled: bool = False  # whether the loss goes through torch.compile
-    recompute: bool = False  # whether a PIE's activations are computed again, see `models.recompute`
+    recompute: bool = False  # whether a PIE's activations are recomputed, see `models.recompute`
 
     @property
     def world_size(self) -> int:
@@ -36,7 +36,7 @@ class Execution:
 
     @property
     def is_main(self) -> bool:
-        """Whether this process writes and speaks: it trains alone, or is the first of those that train together."""
+        """Whether this process writes and prints: it trains alone, or is the first of those that train together."""
         return self.world_size == 1 or launched_rank() == 0
 
     def __str__(self) -> str:
@@ -47,7 +47,7 @@ class Execution:
 
 
 def find_accelerator(device: str) -> str:
-    """Return "cuda", "mps" or "cpu"; "auto" takes the first that is there. Raises UsageError if `device` is not."""
+    """Return "cuda", "mps" or "cpu", for "auto" the first that is usable. Raises UsageError if `device` is not."""
     import torch
 
     available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
@@ -61,17 +61,17 @@ def find_accelerator(device: str) -> str:
 
 
 def compute_in_float32() -> None:
-    """Have a GPU's convolutions computed in float32, so that s, b and g are the same functions in both directions."""
+    """Make a GPU compute convolutions in float32, so that s, b and g are the same functions in both directions."""
     import torch
 
-    torch.backends.cudnn.allow_tf32 = False  # cuDNN's default, with ten bits of mantissa
+    torch.backends.cudnn.allow_tf32 = False  # TF32, cuDNN's default, has ten bits of mantissa
 
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Let torch, and what NumPy and scikit-learn rest on, compute with one thread.
+    """Make torch, and the libraries under NumPy and scikit-learn, compute with one thread.
 
-    Their number decides the last bits of a result, and with them, at times, where an iteration ends.
+    The number of threads decides the last bits of a result, and so, at times, where an iteration ends.
     """
     import torch
     from threadpoolctl import threadpool_limits
@@ -86,19 +86,19 @@ def one_thread() -> Iterator[None]:
 
 
 def check_machine(accelerator: str, devices: int, precision: str) -> None:
-    """Raise UsageError if there are fewer devices (processes share a CPU's cores), or none of this precision."""
+    """Raise UsageError if there are fewer devices, or they lack this precision. Processes share the cores of a CPU."""
     import torch
 
     there = {"cuda": torch.cuda.device_count(), "mps": 1}.get(accelerator, devices)
     if devices > there:
-        raise UsageError(f"`devices` {devices}: the {accelerator} devices of this machine are {there}; use no more")
+        raise UsageError(f"`devices` {devices}: this machine has only {there} {accelerator} device(s); use no more")
     bfloat16 = precision == "bf16-mixed" and accelerator == "cuda"
     if bfloat16 and not torch.cuda.is_bf16_supported(including_emulation=False):
         raise UsageError(f"`precision` {precision}: this GPU does not compute in bfloat16; use `precision` 32-true")
 
 
 def slow_bfloat16(accelerator: str) -> bool:
-    """Return whether the accelerator is a CPU that only emulates bfloat16, which makes a step many times as long."""
+    """Return whether the accelerator is a CPU that only emulates bfloat16, which makes a step many times slower."""
     import torch
 
     return accelerator == "cpu" and not (
@@ -115,9 +115,9 @@ def can_compile(accelerator: str) -> bool:
 
 
 def launched_rank() -> int:
-    """Return this process's number among those that a launcher has started (torchrun, Slurm, LSF, MPI), 0 without one.
+    """Return this process's number among those that a launcher (torchrun, Slurm, LSF, MPI) has started; 0 without one.
 
-    It says something only where these processes train together: `Execution.is_main`.
+    It matters only if these processes train together, see `Execution.is_main`.
     """
     names = ["SLURM_PROCID", "JSM_NAMESPACE_RANK", "OMPI_COMM_WORLD_RANK", "PMI_RANK"]
     if "TORCHELASTIC_RUN_ID" in os.environ:
@@ -134,11 +134,11 @@ _HUGE_BYTES = 1 << 29  # more than the tensors of a training step at the default
 
 
 def keep_freed_memory() -> None:
-    """Have the allocator keep what tensors free, for those of the next step, and in huge pages.
+    """Make the allocator keep the memory that tensors free, in huge pages, for the tensors of the next step.
 
-    By default glibc returns large blocks to the system at once, and each training step pays for having tens of
-    thousands of pages cleared and mapped again: a tenth of a PIE's step on a CPU. Another twentieth goes into
-    finding pages of 4 kB, of which a tensor has hundreds. Nothing changes elsewhere.
+    By default, glibc returns large blocks to the system at once, so each training step has tens of thousands of pages
+    cleared and mapped again. That takes a tenth of a PIE's step on a CPU. Another twentieth goes into looking up pages
+    of 4 kB, of which a tensor has hundreds. Without glibc, nothing changes.
     """
     if not sys.platform.startswith("linux"):
         return
@@ -149,7 +149,7 @@ def keep_freed_memory() -> None:
         return
     mallopt(_M_MMAP_THRESHOLD, _KEPT_BYTES)
     mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
-    # A block that is given back at once stays, and the tensors come from it; its memory is taken when they do.
+    # A block that is freed at once stays with the allocator, which places tensors in it; only then is memory used.
     malloc.restype, malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
     free.argtypes, madvise.argtypes = [ctypes.c_void_p], [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
     if block := malloc(_HUGE_BYTES):
@@ -157,30 +157,30 @@ def keep_freed_memory() -> None:
         free(block)
 
 
-# Signals: at once where nothing can be lost, after the current step where a checkpoint is to be saved
+# Signals: they take effect at once if nothing can be lost, and after the current step if a checkpoint is to be saved
 
 ECHO_SECONDS = 1.0
 
 
 def _heeded() -> list[signal.Signals]:
-    """Return the signals that ask a process to stop, as far as the system has them.
+    """Return the signals that ask a process to stop, if the system has them.
 
-    They are Ctrl-C, a stop, a closed terminal, and Slurm's warning before a limit. A closed terminal says nothing to a
-    process that was started by nohup, which has it ignored.
+    They stand for Ctrl-C, a request to stop, a closed terminal, and Slurm's warning before a limit. A process that was
+    started by nohup ignores that its terminal is closed.
     """
     names = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1")
     there = [signal.Signals[name] for name in names if hasattr(signal, name)]
     return [one for one in there if one.name != "SIGHUP" or signal.getsignal(one) != signal.SIG_IGN]
 
 
-SIGNALS = _heeded()  # at the start of the process, before any is handled or ignored here
+SIGNALS = _heeded()  # found when the process starts, before it handles or ignores any
 
 
 Handlers = dict[signal.Signals, Any]
 
 
 def _handle(handler: Any) -> Handlers:
-    """Have all of them handled so; return what handled them before. Only the main thread can change that."""
+    """Set the handler of all `SIGNALS` and return their previous ones. In other threads, which may not, do nothing."""
     if threading.current_thread() is not threading.main_thread():
         return {}
     return {signum: signal.signal(signum, handler) for signum in SIGNALS}
@@ -202,7 +202,7 @@ def raise_on_signals() -> None:
 
 @contextmanager
 def ending_at_once() -> Iterator[None]:
-    """Within the block a signal to stop ends the process: code of other languages, waiting, would hear no handler."""
+    """Within the block, a signal to stop ends the process: no Python handler runs while foreign code waits."""
     previous = _handle(signal.SIG_DFL)
     try:
         yield
@@ -211,16 +211,16 @@ def ending_at_once() -> Iterator[None]:
 
 
 def ignore_signals() -> None:
-    """From now on, ignore them until a training notes them: of several processes, the others end with the first."""
+    """From now on, ignore signals to stop until a training defers them: the other processes end with the first."""
     _handle(signal.SIG_IGN)
 
 
 @contextmanager
 def deferred_signals() -> Iterator[Callable[[], int | None]]:
-    """Within the block a first signal is only noted, and the yielded function returns its number; a second one acts.
+    """Within the block, the first signal is only noted, and the yielded function returns its number; a second one acts.
 
-    A second one within `ECHO_SECONDS` does not count: Ctrl-C in a terminal, or a cluster's stop, reaches a whole family
-    of processes at once, and then a parent tells its children again.
+    A second one within `ECHO_SECONDS` does not count: Ctrl-C in a terminal, or a cluster's stop, reaches a parent and
+    its children at once, and then the parent tells its children again.
     """
     noted: list[tuple[int, float]] = []
 

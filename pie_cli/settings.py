@@ -1,7 +1,7 @@
-"""Settings: one field of a dataclass is a setting's name, type, bounds, default and help.
+"""Settings: each is one field of a dataclass, with its name, type, bounds, default and help.
 
-Whatever else is known of a setting follows from its field: the option of the command line, the check of its value, what
-a configuration file may hold, the printed command and the difference between two runs.
+Everything else about a setting follows from its field: its option on the command line, the check of its value, what a
+configuration file may hold, the printed command and the differences between two runs.
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_t
 
 from annotated_types import Ge, Gt, Le, Len
 
-LARGEST_VARIANCE = 1e6  # of noise and residuals of images in [−1, 1]; none above makes sense, and floats have an end
+LARGEST_VARIANCE = 1e6  # of noise and residuals of images in [−1, 1]; larger ones make no sense, and floats overflow
 
 S = TypeVar("S", bound="Settings")
 
@@ -23,7 +23,7 @@ class Says:
     words: str
 
 
-# The kinds of numbers that settings have. An infinite one is refused as too large, and NaN by every bound.
+# The kinds of numbers that settings have. Infinity is refused as too large, and NaN by every bound.
 Positive = Annotated[float, Gt(0), Le(1e300), Says("must be positive and finite")]
 Weight = Annotated[float, Ge(0), Le(1e300), Says("must be finite and not negative")]
 Share = Annotated[float, Ge(0), Le(1), Says("must lie in [0, 1]")]
@@ -43,26 +43,26 @@ def setting(default: Any, help: str, *, name: str | None = None, option: bool = 
     """Return the field of a setting.
 
     Arguments:
-        default: its value; None where it follows from other settings.
-        help: what it is, in the docstring and for its option.
-        name: what a run folder's name calls it where it is not the recipe's; "" leaves it out.
+        default: its default value; None if that follows from other settings.
+        help: what it is, for the docstring and the option.
+        name: what a run folder's name calls it if it differs from the recipe's (None: by its own name; "": not at all).
         option: whether the command line has it.
-        more: "default_text", what the help shows for a default of None; "flag", of a bool: the option that turns the
-            default around; "models", the only ones that a setting of training is for; "added", the value of older
-            files, which lack it.
+        more: "default_text", what the help shows for a default of None; "flag", for a bool, the option that inverts the
+            default; "models", the only models that a setting of training applies to; "added", the value for older
+            files, which lack the setting.
     """
     return field(default=default, metadata={"help": help, "name": name, "option": option, **more})
 
 
 @dataclass(frozen=True)
 class Settings:
-    """A dataclass whose fields are checked when it is made, strictly: nothing is converted, but 1 may stand for 1.0.
+    """A dataclass that checks its fields strictly when it is made: nothing is converted, but 1 may stand for 1.0.
 
-    What is wrong is a ValueError that names the field.
+    A wrong value raises ValueError, which names the field.
     """
 
     def __init_subclass__(cls) -> None:
-        """Let the docstring say what the fields' help says."""
+        """Add the fields' help to the docstring."""
         helps = {name: value.metadata["help"] for name, value in vars(cls).items() if isinstance(value, Field)}
         lines = [f"        {name}: {help}" for name, help in helps.items()]
         cls.__doc__ = "\n".join([(cls.__doc__ or "").rstrip(), "", "    Arguments:", *lines])
@@ -73,13 +73,13 @@ class Settings:
         self.check_together()
 
     def check_together(self) -> None:
-        """Raise ValueError, naming a field, where values that are good alone do not go together."""
+        """Raise ValueError, naming a field, if values that are valid alone do not go together."""
 
 
 def check(name: str, hint: Any, value: Any) -> Any:
-    """Return the value for a field, a list as a tuple, a whole number as the float that it stands for.
+    """Return the value for a field, with a list as a tuple and a whole number as the float that it stands for.
 
-    Raises ValueError, naming the field, where the value is of another type or out of bounds.
+    Raises ValueError, naming the field, if the value is of another type or out of bounds.
     """
     from pydantic import ValidationError  # costs a tenth of a second: `pie --help` makes no configuration
 
@@ -119,7 +119,7 @@ def hints_of(kind: type[Settings]) -> dict[str, Any]:
 
 
 def _metadata(hint: Any) -> list[Any]:
-    """Return what stands beside the type in Annotated, also inside of "… | None"."""
+    """Return the metadata beside the type in Annotated, also inside "… | None"."""
     if get_origin(hint) is Annotated:
         return list(hint.__metadata__)
     return [found for part in get_args(hint) for found in _metadata(part)] if get_origin(hint) is not tuple else []
@@ -136,25 +136,25 @@ def plain_type(hint: Any) -> Any:
 
 
 def choices_of(hint: Any) -> tuple[str, ...]:
-    """Return the values of a Literal, none of another type."""
+    """Return the values of a Literal; none for another type."""
     plain = plain_type(hint)
     return get_args(plain) if get_origin(plain) is Literal else ()
 
 
 def bounds_of(hint: Any) -> tuple[Any, Any]:
-    """Return the least and the greatest value of a number, None where there is none."""
+    """Return the least and the greatest value of a number; None where it has no bound."""
     found = _metadata(hint)
     low = next((one.ge for one in found if isinstance(one, Ge)), None)
     return low, next((one.le for one in found if isinstance(one, Le)), None)
 
 
 def speaks(hint: Any) -> bool:
-    """Return whether a type has words of its own for what a value must be."""
+    """Return whether a type has its own words for what a value must be."""
     return any(isinstance(one, Says) for one in _metadata(hint))
 
 
 def build(kind: type[S], values: Mapping[str, Any]) -> S:
-    """Return a `kind` from all its values by name, as a file holds them: lists stand for tuples.
+    """Return a `kind` from all its values by name, as a file holds them, with lists for tuples.
 
     Raises ValueError if a field is missing, unknown, of another type, or refused by `kind`.
     """

@@ -34,7 +34,7 @@ def said(error: str, path: Path) -> None:
     """Check that an error is one line that names the file and ends with what to do."""
     assert "\n" not in error.strip()
     assert str(path) in error
-    assert any(advice in error for advice in ("--overwrite", "remove it", "mend that"))
+    assert any(advice in error for advice in ("--overwrite", "remove it", "fix that"))
 
 
 # What can happen to any file

@@ -67,9 +67,9 @@ MISTAKES = [
     ("train --scale free", 2, "'--scale': 'free' is not one of 'contractive', 'additive', 'affine'"),
     ("train --contraction 1.5", 2, "--contraction must lie in [0, 1], got 1.5"),
     ("train --linear-contraction 1.5", 2, "--linear-contraction must lie in [0, 1], got 1.5"),
-    ("train --scale additive --linear-contraction 0.5", 2, "--linear-contraction is of --scale contractive"),
+    ("train --scale additive --linear-contraction 0.5", 2, "--linear-contraction is for --scale contractive"),
     ("train --contraction nan", 2, "--contraction must lie in [0, 1], got nan"),
-    ("train --scale affine --contraction 0.5", 2, "--contraction is of --scale contractive"),
+    ("train --scale affine --contraction 0.5", 2, "--contraction is for --scale contractive"),
     # training
     ("train --epochs 0", 2, "'--epochs'"),
     ("train --epochs 1.5", 2, "'--epochs': it must be a valid integer, got '1.5'"),

@@ -1,1 +1,1 @@
-"""The command line: options in, calls, one line on stderr where something is wrong."""
+"""The command line: it parses options, calls the library and reports an error as one line on stderr."""

@@ -46,12 +46,12 @@ app = typer.Typer(
 
 
 def main(experiment: Callable[[Run], tuple[Run, Parts]] | None = None) -> None:
-    """Run the command line; what a user can mend becomes one line on stderr and an exit code.
+    """Run the command line; an error that the user can fix becomes one line on stderr and an exit code.
 
     An experiment may change what `pie train` trains, and the parts of its training.
     """
     with failing_in_one_line():
-        # No window is opened, and figures do not depend on what the user has configured, which may be broken.
+        # Open no window, and ignore the user's configuration of matplotlib, which may be broken.
         os.environ |= {"MPLBACKEND": "agg", "MATPLOTLIBRC": os.devnull}
         raise_on_signals()
         keep_freed_memory()
@@ -74,7 +74,7 @@ def _root(
 ) -> None:
     import logging
 
-    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it would tell where it keeps its fonts without a home
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # without a home folder, it logs where it caches fonts
 
 
 @app.command()
@@ -84,16 +84,14 @@ def train(
     settings: TrainSettings,
     place: Place,
     processes: Processes,
-    resume: Annotated[bool, opt("Go on with an interrupted run, or start it.", True, FILES, "--resume")] = False,
-    overwrite: Annotated[
-        bool, opt("Discard the run that exists and train it again.", True, FILES, "--overwrite")
-    ] = False,
+    resume: Annotated[bool, opt("Resume an interrupted run, or start it.", True, FILES, "--resume")] = False,
+    overwrite: Annotated[bool, opt("Discard the existing run and train it again.", True, FILES, "--overwrite")] = False,
     tensorboard: Annotated[
-        bool, opt("Also log for TensorBoard (extra: tensorboard).", True, FILES, "--tensorboard")
+        bool, opt("Also log to TensorBoard (needs the extra: tensorboard).", True, FILES, "--tensorboard")
     ] = False,
-    dry_run: Annotated[bool, opt("Show the configuration and what would be written.", True, None, "--dry-run")] = False,
+    dry_run: Annotated[bool, opt("Only show the configuration and the run's files.", True, None, "--dry-run")] = False,
 ) -> None:
-    """Train a model; its run folder lies in --results-dir."""
+    """Train a model, and write its run folder into --results-dir."""
     config = run_config(**settings)
 
     from pie_cli.runs.find import run_of
@@ -133,12 +131,12 @@ def reconstruct(
     choice: RunChoice,
     place: FigurePlace,
     run: RunArgument = None,
-    count: Annotated[int | None, opt("Test images to show.", str(paper.RECONSTRUCTIONS), min=1, max=5_000)] = None,
+    count: Annotated[int | None, opt("Number of test images.", str(paper.RECONSTRUCTIONS), min=1, max=5_000)] = None,
     keep: Annotated[
-        int | None, opt("Also decode with this many residual levels, and exactly.", "z alone", min=0)
+        int | None, opt("Also decode with this many residual levels, and with all.", "z alone", min=0)
     ] = None,
 ) -> None:
-    """Fig. 7a: test images and their reconstructions; with --keep, the compression undone."""
+    """Fig. 7a: test images and their reconstructions from z; with --keep, from z and residuals too."""
     from pie_cli.report import figures
 
     chosen, accelerator = given.run(run, choice, place)
@@ -156,15 +154,15 @@ def sample(
     choice: RunChoice,
     place: FigurePlace,
     run: RunArgument = None,
-    count: Annotated[int, opt("Number of samples; Fig. 9 is a sheet of 400.", min=1, max=10_000)] = paper.SAMPLES,
+    count: Annotated[int, opt("Number of samples; Fig. 9 shows 400.", min=1, max=10_000)] = paper.SAMPLES,
     std: Annotated[float | None, opt("Standard deviation of z; the prior's is 1.", "1")] = None,
-    variance: Annotated[float | None, opt("Variance of z, instead of --std; Fig. 7c has 0.5.", "1")] = None,
+    variance: Annotated[float | None, opt("Variance of z, instead of --std; Fig. 7c uses 0.5.", "1")] = None,
     sample_seed: Annotated[int, opt("Seed of the codes.", min=0, max=LARGEST_SEED)] = 0,
     prior: Annotated[
         Literal["normal", "gaussian", "fitted"],
         opt(
-            "The paper's N(0, I); or, fitted to the training images' z afterwards, a mixture of ten Gaussians "
-            "(fitted) or a single one (gaussian)."
+            "normal: the paper's N(0, I). The others are fitted to the training images' z: gaussian is one Gaussian, "
+            "fitted a mixture of ten."
         ),
     ] = "normal",
 ) -> None:
@@ -188,7 +186,7 @@ def interpolate(
     place: FigurePlace,
     run: RunArgument = None,
     rows: Annotated[
-        int | None, opt("Pairs of test images; Fig. 8 has many.", str(paper.INTERPOLATIONS), min=1, max=1_000)
+        int | None, opt("Pairs of test images; Fig. 8 shows many.", str(paper.INTERPOLATIONS), min=1, max=1_000)
     ] = None,
     first: Annotated[int | None, opt("One pair: from this digit …", True, None, "--from", min=0, max=9)] = None,
     last: Annotated[int | None, opt("… to this digit.", True, None, "--to", min=0, max=9)] = None,
@@ -226,13 +224,13 @@ def sharpness(
     choice: SuiteChoice,
     profile: Profile,
     place: Place,
-    models: Annotated[str, opt("Rows of the table, comma-separated.")] = "pie,vae,wae",
+    models: Annotated[str, opt("Models in the table, comma-separated.")] = "pie,vae,wae",
     eps2: Annotated[
         str | None, opt("ε₀² of PIE's rows, comma-separated.", ",".join(map(number, paper.EPS2_VALUES)))
     ] = None,
-    no_train: Annotated[bool, opt("Refuse instead of training what is missing.", True, None, "--no-train")] = False,
+    no_train: Annotated[bool, opt("Fail instead of training missing runs.", True, None, "--no-train")] = False,
 ) -> None:
-    """Table 1: the sharpness of samples at d = 8 (10,000; quick: 1,000), and their realism; trains what is missing."""
+    """Table 1: sharpness and realism of 10,000 samples (quick: 1,000) at d = 8; trains missing runs."""
     from pie_cli.paper.tables import print_table_1, sharpness_runs
 
     wanted = sharpness_runs(models, eps2)
@@ -242,7 +240,7 @@ def sharpness(
 @app.command()
 @expanded
 def evaluate(choice: DatasetChoice, place: Place, runs: RunsArgument = None) -> None:
-    """Every figure of merit of trained runs, PCA of the same dimension beside them."""
+    """Every measure of trained runs, beside PCA of the same dimension."""
     from pie_cli.paper.tables import print_evaluation
 
     print_evaluation(given.suite(choice, place), runs or [], choice.get("dataset"))
@@ -254,13 +252,13 @@ def reproduce(
     choice: SuiteChoice,
     profile: Profile,
     place: Place,
-    seeds: Annotated[int, opt("Seeds of every PIE; the evaluation shows mean ± std.", min=1, max=1000)] = 1,
-    baseline_seeds: Annotated[int | None, opt("Seeds of VAE and WAE.", "--seeds", min=1, max=1000)] = None,
+    seeds: Annotated[int, opt("Number of seeds of each PIE; tables show mean ± std.", min=1, max=1000)] = 1,
+    baseline_seeds: Annotated[int | None, opt("Number of seeds of VAE and WAE.", "--seeds", min=1, max=1000)] = None,
     strict: Annotated[bool, opt("Exit with 1 if a claim FAILS.", True, None, "--strict")] = False,
 ) -> None:
-    """The whole paper: trains what is missing, draws Fig. 7 to 9, writes Table 1 and a verdict on every claim.
+    """The whole paper: trains missing runs, draws Fig. 7 to 9, writes Table 1 and a verdict on each claim.
 
-    Started several times on one --results-dir, also on several machines, the processes share the work.
+    Start it several times on one --results-dir, on one machine or several, and the processes share the work.
     """
     from pie_cli.paper import reproduce as whole
 

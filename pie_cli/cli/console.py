@@ -1,4 +1,4 @@
-"""What the command line says: progress and results on stdout, and one line on stderr where something is wrong."""
+"""What the command line prints: progress and results on stdout, an error as one line on stderr."""
 
 import os
 import re
@@ -14,31 +14,31 @@ from pie_cli.config.naming import option_of
 from pie_cli.errors import FolderError, Interrupted, PIEError, UnusableRun, mendable
 from pie_cli.io.text import one_line
 
-# Paths are printed as they are: nothing in them is markup or the name of a picture.
+# Paths are printed as they are: nothing in them is read as markup or as the name of an emoji.
 out = Console(soft_wrap=True, highlight=False, markup=False, emoji=False)
 
 
-# A word of its own: what is inside of a longer one is part of a path.
+# The name must be a word of its own: inside a longer word, it is part of a path.
 _NAMED = re.compile(r"(?<![^\s(])`([a-z][a-z0-9_]*)`(?![^\s,;:.)])")
 
 
 def in_options(message: str) -> str:
-    """Return a message with the settings that it names in backticks as options: "`batch_size`" as "--batch-size".
+    """Return a message with each setting in backticks written as an option: "`batch_size`" becomes "--batch-size".
 
-    What the user has typed, the name of a folder, say, stays as it is.
+    Text that the user has typed, such as the name of a folder, stays as it is.
     """
     typed = "\n".join(sys.argv)
     return _NAMED.sub(lambda found: found[0] if found[0] in typed else option_of(found[1]), message)
 
 
 def say(line: str) -> None:
-    """Print a line in which settings are named."""
+    """Print a line, with the settings that it names written as options."""
     out.print(in_options(line))
 
 
 @contextmanager
 def speaking_options() -> Iterator[None]:
-    """Let errors that leave the block speak of options, and say which one mends them."""
+    """Make errors that leave the block name options instead of settings, and add the option that fixes them."""
     try:
         yield
     except (PIEError, Interrupted) as error:
@@ -51,9 +51,9 @@ def speaking_options() -> Iterator[None]:
 
 @contextmanager
 def failing_in_one_line() -> Iterator[None]:
-    """End the program where a user can mend what goes wrong in the block: with one line on stderr and the exit code."""
+    """End the program with one line on stderr and an exit code if the block fails in a way that the user can fix."""
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):  # an encoding may lack ε, or a byte of a path
+        if isinstance(stream, TextIOWrapper):  # the encoding may lack ε, or a byte of a path
             stream.reconfigure(errors="backslashreplace")
     try:
         with speaking_options():
@@ -70,7 +70,7 @@ def failing_in_one_line() -> Iterator[None]:
 
 
 def _complaint(error: typer.TyperException) -> str:
-    """Return typer's message with the value that it is about, which the library that checks values leaves out."""
+    """Return Typer's message with the value that it rejects, which the library that checks values leaves out."""
     message = error.format_message().replace("Value error, ", "").replace("Input should", "it must")
     message = message.partition(", unable to parse")[0]
     details: list[dict[str, object]] = getattr(error.__cause__, "errors", list)()
@@ -79,10 +79,10 @@ def _complaint(error: typer.TyperException) -> str:
 
 
 def _fail(message: str, code: int) -> None:
-    if message:  # none where Typer has shown the help instead
+    if message:  # it is empty if Typer has shown the help instead
         print(f"error: {one_line(message)}", file=sys.stderr)
     try:
         sys.stdout.flush()
-    except OSError:  # nor can Python write at its end what is left, so it is dropped
+    except OSError:  # Python could not write the rest at exit either, so it is dropped
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(code)

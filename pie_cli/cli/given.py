@@ -1,4 +1,4 @@
-"""What the options of a call mean: the run, its images, what is the same for many runs."""
+"""What the options of a call mean: the run, its images, and what many runs have in common."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ def run(folder: Path | None, choice: Given, place: FigurePlace) -> tuple[Run, st
 
 
 def suite(choice: Given, place: Place, profile: Profile | None = None) -> Suite:
-    """Return what is the same for all runs of a call; the profile is of those that it trains."""
+    """Return what all runs of a call have in common; `profile` is given by the calls that train."""
     from pie_cli.paper.suite import Suite
 
     return Suite.prepare(console=out, **asdict(place), **(asdict(profile) if profile else {}), **choice)
 
 
 def dataset(run: Run, choice: Given, place: Place) -> Dataset:
-    """Return the run's data set, saying where it comes from."""
+    """Return the run's data set, and print where it comes from."""
     from pie_cli.data.load import load_dataset
     from pie_cli.runs.find import dataset_of
 

@@ -1,4 +1,4 @@
-"""Options of the command line: those that follow from settings, and groups that several commands share."""
+"""Options of the command line: those derived from settings, and groups that several commands share."""
 
 import inspect
 import os
@@ -18,19 +18,19 @@ from pie_cli.io.text import number
 from pie_cli.settings import Settings, bounds_of, choices_of, hints_of, plain_type, speaks
 
 TRAINING, MODEL, FILES = "Training", "Model", "Data, files, device"
-PANELS = {"dataset": FILES, "reconstruction": TRAINING, "learn_eps2": TRAINING}  # where it is not the setting's kind
+PANELS = {"dataset": FILES, "reconstruction": TRAINING, "learn_eps2": TRAINING}  # exceptions
 LARGEST_SEED = 2**31 - 1
 
-Given = dict[str, Any]  # options by name, those alone that were given
+Given = dict[str, Any]  # the options that were given, by name
 
 
 def opt(help: str, shown: str | bool = True, panel: str | None = None, *names: str, **more: Any) -> Any:
-    """Return an option: its help, what is shown as its default, its panel and, where the parameter is not, its name."""
+    """Return an option from its help, the default that is shown, its panel, and its names if not the parameter's."""
     return typer.Option(*names, help=help, show_default=shown, rich_help_panel=panel, **more)
 
 
 def _of_setting(one: Field[Any], hint: Any, panel: str) -> Any:
-    """Return the annotation from which Typer makes a setting's option; None is the value of one that is not given."""
+    """Return the annotation from which Typer makes a setting's option; an option that is not given is None."""
     kind, more, names = plain_type(hint), dict[str, Any](), [option_of(one.name)]
     if kind is bool:
         names = [f" /{one.metadata['flag']}" if "flag" in one.metadata else f"{names[0]}/--no-{names[0][2:]}"]
@@ -52,12 +52,12 @@ def _whole_numbers(text: str) -> tuple[int, ...]:
     try:
         return tuple(int(part) for part in text.split(",")) if text else ()
     except ValueError:
-        raise ValueError("it must be whole numbers with commas between them") from None
+        raise ValueError("it must be a comma-separated list of whole numbers") from None
 
 
 def _path(text: str) -> Path:
     if not str(text):
-        raise ValueError("it is empty; an unset variable of the shell?")
+        raise ValueError("it is empty; is a shell variable unset?")
     return Path(text)
 
 
@@ -67,10 +67,10 @@ def _folder(text: str) -> Path:
     return _path(text)
 
 
-_ABOUT = "; ".join(f"{name}, {recipe.about}" for name, recipe in RECIPES.items())
+_ABOUT = "; ".join(f"{name}: {recipe.about}" for name, recipe in RECIPES.items())
 _CHOICES = {
     "model": Annotated[Literal["pie", "vae", "wae"] | None, opt("Model.", "pie", MODEL)],
-    "recipe": Annotated[Recipe | None, opt(f"A set of defaults for PIE: {_ABOUT}.", "stable", MODEL)],
+    "recipe": Annotated[Recipe | None, opt(f"Set of defaults for PIE. {_ABOUT}.", "stable", MODEL)],
 }
 _KINDS: list[tuple[type[Settings], str]] = [*((kind, MODEL) for kind in CONFIGS.values()), (TrainingConfig, TRAINING)]
 _SETTINGS = {
@@ -79,38 +79,41 @@ _SETTINGS = {
     for one in fields(kind)
     if one.metadata["option"]
 }
-# What to train: every setting. Which run is meant: those that its name always has.
+# To train, every setting is an option; to choose a run, those that are always in its name.
 TrainSettings = Annotated[Given, _CHOICES | _SETTINGS]
 RunChoice = Annotated[Given, _CHOICES | {name: _SETTINGS[name] for name in ("eps2", "latent_dim", "seed", "dataset")}]
 SuiteChoice = Annotated[Given, {name: (_CHOICES | _SETTINGS)[name] for name in ("recipe", "dataset")}]
 DatasetChoice = Annotated[Given, {"dataset": _SETTINGS["dataset"]}]
 RunArgument = Annotated[
-    Path | None, typer.Argument(metavar="[RUN]", help="Run folder; without it, the options choose.", parser=_path)
+    Path | None,
+    typer.Argument(metavar="[RUN]", help="Run folder; without it, the options choose the run.", parser=_path),
 ]
 RunsArgument = Annotated[
-    list[Path] | None, typer.Argument(metavar="[RUN]...", help="Run folders; without any, all finished.", parser=_path)
+    list[Path] | None,
+    typer.Argument(metavar="[RUN]...", help="Run folders; without any, all finished runs.", parser=_path),
 ]
 _FOLDER: Any = {"parser": _folder, "metavar": "FOLDER"}
-_STARTED = "1, or as torchrun or srun started them"
+_STARTED = "1, or as many as torchrun or srun started"
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where the images are, and where runs lie and compute."""
+    """Where the images and runs are, and where to compute."""
 
     data_dir: Annotated[
-        Path | None, opt("Folder with MNIST's files, or to download into.", "the cache folder", FILES, **_FOLDER)
+        Path | None,
+        opt("Folder that has MNIST's files, or to download them into.", "the cache folder", FILES, **_FOLDER),
     ] = None
-    offline: Annotated[bool, opt("Open no connection.", True, FILES, "--offline")] = False
+    offline: Annotated[bool, opt("Open no network connection.", True, FILES, "--offline")] = False
     results_dir: Annotated[Path, opt("Folder of the runs.", True, FILES, **_FOLDER)] = RESULTS
     device: Annotated[
-        Literal["auto", "cuda", "mps", "cpu"], opt("auto takes cuda, then mps, then cpu.", True, FILES)
+        Literal["auto", "cuda", "mps", "cpu"], opt("auto tries cuda, then mps, then cpu.", True, FILES)
     ] = "auto"
 
 
 @dataclass(frozen=True)
 class FigurePlace(Place):
-    """The same for a command that draws, and where its figures go."""
+    """The same for a command that draws, with the folder of its figures."""
 
     figures_dir: Annotated[
         Path | None, opt("Folder of the figures.", "figures/ in the run's folder", FILES, **_FOLDER)
@@ -123,37 +126,37 @@ class Processes:
 
     devices: Annotated[
         int | None,
-        opt("Processes on each node, one a GPU; --batch-size is divided among all.", _STARTED, FILES, min=1),
+        opt("Processes on each node, one per GPU; all of them share --batch-size.", _STARTED, FILES, min=1),
     ] = None
-    num_nodes: Annotated[int | None, opt("Machines, each running this command.", _STARTED, FILES, min=1)] = None
+    num_nodes: Annotated[int | None, opt("Machines; each runs this command.", _STARTED, FILES, min=1)] = None
     compile: Annotated[
         bool, opt("Use torch.compile; the first step takes a minute or two.", True, FILES, "--compile")
     ] = False
     recompute: Annotated[
         bool,
-        opt("Store no activations of PIE but recompute them: less memory, slower.", True, FILES, "--recompute"),
+        opt("Recompute PIE's activations instead of storing them: less memory, slower.", True, FILES, "--recompute"),
     ] = False
 
 
 @dataclass(frozen=True)
 class Profile:
-    """How much many runs compute."""
+    """How long runs train, and how many at once."""
 
     profile: Annotated[
         Literal["quick", "paper"],
-        opt("quick: 1 epoch a run, in a folder quick/ of its own, marked quick; paper: 10 epochs."),
+        opt("quick: 1 epoch per run, in a folder quick/ of its own, marked quick; paper: 10 epochs."),
     ] = "quick"
     jobs: Annotated[
         int | None,
-        opt("Runs trained at a time, on a CPU with one thread each.", "one a CPU core, or one on a GPU", min=1),
+        opt("Runs trained at once; on a CPU, with one thread each.", "one per CPU core, or one on a GPU", min=1),
     ] = None
 
 
 def expanded(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a command in whose place of a group stand the group's options, as Typer reads them.
+    """Return a command with each group among its parameters replaced by the group's options, as Typer reads them.
 
-    A group is a dataclass, of which the command gets an instance, or a mapping of annotations by name, of which it gets
-    the values that were given.
+    A group is a dataclass, and the command gets an instance of it; or a mapping of annotations by name, and the command
+    gets the values that were given.
     """
     parameters: list[inspect.Parameter] = []
     groups: dict[str, tuple[list[str], Callable[..., Any]]] = {}

@@ -1,4 +1,4 @@
-"""From settings by name to a run's configuration, and from there to its name and to the command that trains it."""
+"""From settings to a run's configuration, and from there to the run's name and the command that trains it."""
 
 import math
 import shlex
@@ -14,10 +14,10 @@ from pie_cli.errors import UsageError
 from pie_cli.io.text import number
 from pie_cli.models.config import PIEConfig, VAEConfig
 
-RESULTS = Path("results")  # where runs lie unless told otherwise
+RESULTS = Path("results")  # the default folder of the runs
 
 
-# What has an effect beside one value of another setting only: that setting, the value, and the default.
+# Settings that have an effect only with one value of another setting: that setting, the value, and its default.
 _PARTNERS = {
     "contraction": ("scale", "contractive", PIEConfig.scale),
     "linear_contraction": ("scale", "contractive", PIEConfig.scale),
@@ -29,11 +29,11 @@ def run_config(model: str = "pie", recipe: Recipe = "stable", **settings: Any) -
     """Return the configuration of a run of "pie", "vae" or "wae". Raises UsageError, naming the setting that is wrong.
 
     The settings are fields of the model's configuration and of `TrainingConfig`; None stands for the recipe's default.
-    Where what is given leaves no annealing, `warm` has no start that reconstructs, and is as `stable`.
-    Other models than PIE have but one recipe.
+    If the given settings leave no annealing, `warm` has no reconstruction penalty and trains as `stable` does.
+    Models other than PIE have only one recipe.
     """
     if model not in CONFIGS:
-        raise UsageError(f"`model` {model} is unknown; choose {', '.join(CONFIGS)}")
+        raise UsageError(f"`model` {model} is unknown; choose one of {', '.join(CONFIGS)}")
     given = {name: value for name, value in settings.items() if value is not None}
     for name in ["recipe"] * (recipe != "stable") + list(given):
         if model not in (models := models_of(name)):
@@ -42,7 +42,7 @@ def run_config(model: str = "pie", recipe: Recipe = "stable", **settings: Any) -
     values = {**RECIPES[recipe].settings, **given}
     for name, (chooser, needed, default) in _PARTNERS.items():
         if name in given and (chosen := values.get(chooser, default)) != needed:
-            raise UsageError(f"`{name}` is of `{chooser}` {needed} and does not go with `{chooser}` {chosen}")
+            raise UsageError(f"`{name}` is for `{chooser}` {needed} and does not go with `{chooser}` {chosen}")
     of_training = {one.name for one in fields(TrainingConfig)}
     try:
         training = TrainingConfig(**{name: value for name, value in values.items() if name in of_training})
@@ -51,7 +51,7 @@ def run_config(model: str = "pie", recipe: Recipe = "stable", **settings: Any) -
         return RunConfig(sizes, training, recipe)
     except ValueError as error:
         if "reconstruction_start" in RECIPES[recipe].settings.keys() - given.keys():
-            # The recipe gives way: its start ends with the annealing, and perhaps what is given leaves none.
+            # The recipe gives way: its penalty lasts as long as the annealing, which the given settings may rule out.
             return run_config(model, recipe, reconstruction_start=0.0, **given)
         field, _, rest = str(error).partition(" ")
         raise UsageError(f"`{field.strip('`')}` {rest}") from error
@@ -65,7 +65,7 @@ def models_of(name: str) -> tuple[str, ...]:
 
 
 def differing(config: RunConfig) -> Iterator[tuple[Field[Any], Any]]:
-    """Yield each setting that is not its recipe's default, but d, ε₀², data set and seed, with its value."""
+    """Yield each setting that differs from its recipe's default, with its value; never d, ε₀², data set or seed."""
     config, always = config.unresolved(), {"latent_dim", "eps2", "dataset", "seed", "image_shape"}
     eps2 = {"eps2": config.model.eps2} if isinstance(config.model, PIEConfig) else {}
     same = {"latent_dim": config.model.latent_dim, "dataset": config.dataset, **eps2}
@@ -79,11 +79,10 @@ def differing(config: RunConfig) -> Iterator[tuple[Field[Any], Any]]:
 
 
 def family(config: RunConfig, implied: Recipe = "stable") -> str:
-    """Return what runs share that differ only in data set and seed: model, d, ε₀², recipe, and what else is changed.
+    """Return the name of all runs that differ only in data set and seed: model, d, ε₀², recipe and other changes.
 
-    The `implied` recipe goes without saying. How much a run computes is not part of it: the sizes of its networks, the
-    length and the steps of its training. Runs that differ in nothing else cannot lie in one folder; who tries is told
-    what differs.
+    The `implied` recipe is left out. So is how much a run computes: the sizes of its networks, the length and the steps
+    of its training. Runs that differ only in that have the same folder; the second one is refused, with what differs.
     """
     return "-".join([config.model_name, *_what(config, implied)])
 
@@ -93,7 +92,7 @@ def _what(config: RunConfig, implied: Recipe = "stable") -> list[str]:
     parts = [f"d{config.model.latent_dim}"]
     if isinstance(config.model, PIEConfig):
         parts.append(f"eps{number(config.model.eps2)}")
-        parts += [config.recipe] * (config.recipe != implied)  # the others have but one
+        parts += [config.recipe] * (config.recipe != implied)  # other models have only one
     return parts + [_part(one, value) for one, value in differing(config) if one.metadata["name"] != ""]
 
 
@@ -105,7 +104,7 @@ def _part(one: Field[Any], value: Any) -> str:
 
 
 def _text(value: Any, between: str) -> str:
-    """Return a value as an option takes it."""
+    """Return a value as text, in the form that an option takes if `between` is a comma."""
     if isinstance(value, tuple):
         return between.join(map(str, value))
     return number(value) if isinstance(value, float) else str(value)
@@ -128,7 +127,7 @@ def run_label(config: RunConfig) -> str:
 
 
 def train_command(config: RunConfig, results_dir: Path) -> str:
-    """Return the command that trains exactly this run: every setting that differs from its recipe's is an option."""
+    """Return the command that trains exactly this run, with an option for each setting that is not its recipe's."""
     model, training = config.model, config.resolved
     chosen = ["--eps2", number(model.eps2)] if isinstance(model, PIEConfig) else ["--model", config.model_name]
     parts = ["pie", "train", *chosen]

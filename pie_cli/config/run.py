@@ -1,4 +1,4 @@
-"""What a run trains, and how: all that decides the final weights, as config.json and every file of weights say it."""
+"""What a run trains, and how: all that decides the final weights. config.json and every file of weights record it."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from pie_cli.models.config import ModelConfig, PIEConfig, VAEConfig, WAEConfig
 from pie_cli.settings import Count, Noise, Positive, Seed, Settings, Share, Weight, build, setting
 
 FORMAT = 1  # of the run folder; a folder of a newer format is refused, not misread
-FULL_EPOCHS = 10  # fewer are called quick, everywhere that the run shows
+FULL_EPOCHS = 10  # a run with fewer is called quick wherever it is shown
 ANNEAL_FROM = 0.1  # ε₀² at which an annealed training starts
-LEARNING_RATES = {"pie": 2e-3, "vae": 1e-2, "wae": 1e-2}  # peaks of the one-cycle schedule, by validation MSE
+LEARNING_RATES = {"pie": 2e-3, "vae": 1e-2, "wae": 1e-2}  # peaks of the one-cycle schedule, chosen by validation MSE
 ANNEAL = 0.6  # share of PIE's steps in which ε₀² and the noise reach their final values
 
 CONFIGS: dict[str, type[ModelConfig]] = {"pie": PIEConfig, "vae": VAEConfig, "wae": WAEConfig}
@@ -29,12 +29,12 @@ CONFIGS: dict[str, type[ModelConfig]] = {"pie": PIEConfig, "vae": VAEConfig, "wa
 class TrainingConfig(Settings):
     """How a model is trained; everything that decides the final weights is here or in the model's configuration.
 
-    What is None follows from the model: `RunConfig.resolved` has the value.
+    A field that is None follows from the model; `RunConfig.resolved` has its value.
     """
 
-    dataset: DatasetName = setting("mnist", "mnist, or digits (1,797 of scikit-learn's, no download).")
+    dataset: DatasetName = setting("mnist", "mnist, or digits (scikit-learn's 1,797; no download).")
     epochs: Annotated[int, Ge(1), Le(1_000_000)] = setting(FULL_EPOCHS, "Passes over the training images.", name="")
-    batch_size: Count = setting(128, "Images in a step, of all devices.", name="")
+    batch_size: Count = setting(128, "Images per step, over all devices.", name="")
     lr: Positive | None = setting(
         None,
         "Peak of the one-cycle learning rate.",
@@ -42,14 +42,14 @@ class TrainingConfig(Settings):
         default_text=", ".join(f"{rate} for {name}" for name, rate in LEARNING_RATES.items()),
     )
     seed: Seed = setting(0, "Seed of the training: weights, order, noise.")
-    # A flow whose images had less noise than ε₀² would be paid for stretching the empty background up to it.
+    # With less noise than ε₀², a flow gains likelihood by stretching the empty background up to ε₀².
     noise: Noise | None = setting(
         None,
         "Variance of the noise on training images, in the units of `eps2`.",
         default_text="`eps2` for PIE, 0 for VAE and WAE",
     )
     dequantise: bool | None = setting(
-        None, "Add uniform noise of one grey level, so that a density exists.", default_text="for PIE"
+        None, "Add uniform noise of one grey level, so that a density exists.", default_text="on for PIE"
     )
     init: Literal["pca", "random"] | None = setting(
         None,
@@ -60,21 +60,21 @@ class TrainingConfig(Settings):
     grad_clip: Positive = setting(1.0, "Bound on the gradient's norm.", name="clip")
     anneal: Share | None = setting(
         None,
-        f"Share of the steps in which PIE's ε₀² falls from {ANNEAL_FROM:g} to a lower `eps2`, and the noise with it.",
+        f"Share of the steps over which PIE's ε₀² falls from {ANNEAL_FROM:g} to a lower `eps2`, and the noise with it.",
         default_text=f"{ANNEAL:g} for PIE",
         models=("pie",),
         added=0.0,
     )
     reconstruction_start: Weight = setting(
         0.0,
-        "As `reconstruction`, at the start only: this weight falls to 0 while ε₀² is annealed; then the paper's loss.",
+        "Like `reconstruction`, but the weight falls to 0 while ε₀² is annealed; the loss is then the paper's.",
         name="recstart",
         models=("pie",),
         added=0.0,
     )
-    # Validation, as everything after training, is in float32.
+    # Validation, like everything after training, is in float32.
     precision: Literal["32-true", "bf16-mixed"] = setting(
-        "32-true", "float32, or with the networks in bfloat16.", added="32-true"
+        "32-true", "float32, or float32 with the networks in bfloat16.", added="32-true"
     )
 
 
@@ -85,11 +85,11 @@ def in_epochs(epochs: int) -> str:
 
 @dataclass(frozen=True)
 class RunConfig:
-    """What a run trains, and how. Raises ValueError, naming a field, where model and training do not go together."""
+    """What a run trains, and how. Raises ValueError, naming a field, if model and training do not go together."""
 
     model: ModelConfig
-    training: TrainingConfig | None  # as given; what it leaves open, `resolved` has; None: trained elsewhere
-    recipe: Recipe = "stable"  # the set of defaults that it started from
+    training: TrainingConfig | None  # as given, see `resolved`; None if trained elsewhere
+    recipe: Recipe = "stable"  # the set of defaults that it starts from
 
     def __post_init__(self) -> None:
         pie, given = self.model, self.training
@@ -108,13 +108,13 @@ class RunConfig:
             raise ValueError(f"{falls} while ε₀² is annealed: it needs {needed}")
 
     def _check_that_nothing_is_of_pie(self) -> None:
-        """Raise ValueError if the training has a setting that this model has no use for."""
+        """Raise ValueError if the recipe or a setting of the training is for PIE only."""
         if self.recipe != "stable":
-            raise ValueError(f"`recipe` {self.recipe} is PIE's")
+            raise ValueError(f"`recipe` {self.recipe} is for PIE only")
         for one in fields(TrainingConfig) if self.training else ():
             value = getattr(self.training, one.name)
             if "models" in one.metadata and value not in (None, one.default, self._derived().get(one.name)):
-                raise ValueError(f"`{one.name}` is a setting of PIE")
+                raise ValueError(f"`{one.name}` is for PIE only")
 
     @property
     def model_name(self) -> str:
@@ -122,7 +122,7 @@ class RunConfig:
         return next(name for name, kind in CONFIGS.items() if type(self.model) is kind)
 
     def _derived(self) -> dict[str, Any]:
-        """Return what follows from the model, by the settings that may be None."""
+        """Return the values that follow from the model, for the settings that may be None."""
         pie = self.model if isinstance(self.model, PIEConfig) else None
         return {
             "lr": LEARNING_RATES[self.model_name],
@@ -132,46 +132,46 @@ class RunConfig:
             "anneal": ANNEAL if pie and not pie.learn_eps2 else 0.0,
         }
 
-    @cached_property  # a training step asks for it
+    @cached_property  # every training step reads it
     def resolved(self) -> TrainingConfig:
-        """How the model is trained, with the values that follow from it in the place of None.
+        """How the model is trained, with the values that follow from the model instead of None.
 
-        Raises UsageError where it was trained elsewhere, and nothing is known of it.
+        Raises UsageError if the model was trained elsewhere, since nothing is known of its training.
         """
         if (given := self.training) is None:
-            raise UsageError("this model was trained elsewhere: nothing says on which images, or how long")
+            raise UsageError("this model was trained elsewhere; its images and epochs are not known")
         return replace(given, **{k: v for k, v in self._derived().items() if getattr(given, k) is None})
 
     @property
     def dataset(self) -> DatasetName | None:
-        """The images that the model was trained on; None where nothing says so."""
+        """The images that the model was trained on; None if they are not known."""
         return self.training.dataset if self.training else None
 
     @property
     def quick(self) -> bool:
-        """Whether the training is shorter than a full one, which every figure and table says."""
+        """Whether the training is shorter than a full one; every figure and table says so."""
         return self.training is not None and self.training.epochs < FULL_EPOCHS
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what config.json holds: every value resolved, and ε₀ beside ε₀², since other codes take that."""
+        """Return what config.json holds: every value resolved, and ε₀ beside ε₀², since other programs take ε₀."""
         model = {"name": self.model_name, **asdict(self.model)}
         if isinstance(self.model, PIEConfig):
             model |= {"linear_dims": self.model.dims, "eps0": math.sqrt(self.model.eps2)}
         training = asdict(self.resolved) if self.training else None
         value = {"format": FORMAT, "recipe": self.recipe, "model": model, "training": training}
-        return dict(json.loads(json.dumps(value)))  # tuples become lists, as when it is read again
+        return dict(json.loads(json.dumps(value)))  # tuples become lists, as when the file is read
 
     @classmethod
     def from_dict(cls, value: dict[str, Any]) -> RunConfig:
         """Return the configuration that `to_dict` described.
 
-        Raises ValueError where it has another format, or a field is missing, unknown or of a wrong type or value.
+        Raises ValueError if it has another format, or a field is missing, unknown or of a wrong type or value.
         """
         if value.get("format") != FORMAT:
             raise ValueError(f"it is not of format {FORMAT} (written by a newer version of this program?)")
         parts, recipe = value.keys() - {"recipe"}, value.get("recipe", "stable")
         if parts != {"format", "model", "training"} or not isinstance(value["training"], dict | None):
-            raise ValueError("it has other parts than the configuration of a run")
+            raise ValueError("its parts are not those of a run's configuration")
         model = dict(value["model"]) if isinstance(value["model"], dict) else {}
         name = model.pop("name", None)
         if name not in list(CONFIGS):
@@ -185,9 +185,9 @@ class RunConfig:
         return cls(build(CONFIGS[name], model), training, recipe).unresolved()
 
     def unresolved(self) -> RunConfig:
-        """Return the same configuration with None wherever a value is the one that would follow.
+        """Return the same configuration, with None for each value that would follow anyway.
 
-        So what is replaced in it has the consequences that it has in a new configuration.
+        Replacing a value in it then has the same consequences as in a new configuration.
         """
         model, training = self.model, self.training
         if isinstance(model, PIEConfig) and replace(model, linear_dims=None).dims == model.dims:
@@ -205,7 +205,7 @@ class RunConfig:
         return hash(json.dumps(self.to_dict()))
 
     def matches(self, value: Any) -> bool:
-        """Return whether a file's `value` describes this configuration, be it of an older program."""
+        """Return whether a file's `value` describes this configuration, even if an older program wrote it."""
         try:
             return isinstance(value, dict) and RunConfig.from_dict(value) == self
         except ValueError:

@@ -103,7 +103,7 @@ def _read_verified(data_dir: Path) -> dict[str, bytes]:
             except ValueError:
                 known = False
             except OSError as error:
-                message = f"cannot read {path}: {error.strerror or error}; mend that or pass another `data_dir`"
+                message = f"cannot read {path}: {error.strerror or error}; fix that or pass another `data_dir`"
                 raise PIEError(message) from error
             if not known:
                 altered.append(str(path))

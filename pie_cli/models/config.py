@@ -37,38 +37,39 @@ class PIEConfig(ModelConfig):
         name="eps",
     )
     conv_blocks: Annotated[int, Ge(0), Le(16)] = setting(
-        2, "PIE's convolutional blocks; each halves the image's sides and keeps half of the variables."
+        2, "Number of PIE's convolutional blocks; each halves the image's sides and keeps half of the variables."
     )
     linear_dims: Dims | None = setting(
         None,
-        "Sizes between PIE's convolutional blocks and z, one linear block each: 128,64; empty for none.",
-        default_text="64 where it lies between, else none",
+        "Sizes between PIE's convolutional blocks and z, such as 128,64; each has a linear block. Empty for none.",
+        default_text="64 if it lies between, else none",
     )
-    couplings: Few = setting(3, "K_l, rotations and couplings in a block of PIE.", name="")
-    reflections: Count = setting(3, "Trained Householder reflections of a PIE's rotation (section 5.1).")
+    couplings: Few = setting(3, "K_l, the number of rotations and couplings in each block of PIE.", name="")
+    reflections: Count = setting(3, "Trained Householder reflections in each of PIE's rotations (section 5.1).")
     scale: Scale = setting(
         "contractive",
-        "How PIE's couplings scale: contractive s = 1 - a + a·sigmoid(t + 2), additive s = 1, or affine, free to "
-        "expand.",
+        "Scale s of PIE's couplings: 1 - a + a·sigmoid(t + 2) if contractive, 1 if additive; affine is free to expand.",
     )
     contraction: Share = setting(0.5, "a of the contractive scale in PIE's convolutional blocks, in [0, 1].")
     # Where the linear blocks contract too, r gets small and the picture is no better (docs/EXPERIMENTS.md, scale).
     linear_contraction: Share = setting(0.0, "a in PIE's linear blocks; with 0 they preserve volume.")
     predict_residual: bool = setting(
-        True, "g predicts r from z; without it g = 0 (section 3.4).", name="g", flag="--no-g"
+        True, "Whether g predicts r from z; if not, g = 0 (section 3.4).", name="g", flag="--no-g"
     )
-    conv_width: Count = setting(16, "Channels of PIE's convolutional s, b, g.", name="")
+    conv_width: Count = setting(16, "Channels of PIE's convolutional networks s, b and g.", name="")
     dense_width: Count = setting(
-        512, "Features of PIE's dense s, b, g in the block that reduces to d; less elsewhere.", name=""
+        512, "Features of PIE's dense networks s, b and g in the block that reduces to d; fewer elsewhere.", name=""
     )
-    dense_depth: Few = setting(3, "Hidden layers of PIE's dense s, b, g in that block; fewer elsewhere.", name="")
+    dense_depth: Few = setting(3, "Hidden layers of PIE's dense networks in that block; fewer elsewhere.", name="")
     equal_widths: bool = setting(
         False, "Give the networks of all linear blocks the size of those in the block that reduces to d.", added=False
     )
-    learn_eps2: bool = setting(False, "Train ε₀² too, from `eps2` on; outside the paper.", name="learned", added=False)
+    learn_eps2: bool = setting(
+        False, "Train ε₀² too, starting from `eps2`; not in the paper.", name="learned", added=False
+    )
     reconstruction: Weight = setting(
         0.0,
-        "Weight of the squared error of decoding from z alone in PIE's loss; outside the paper's loss.",
+        "Weight in PIE's loss of the squared error of decoding from z alone; not in the paper.",
         name="rec",
         added=0.0,
     )
@@ -124,7 +125,7 @@ class PIEConfig(ModelConfig):
 class BaselineConfig(ModelConfig):
     """Sizes of the encoder and decoder that VAE and WAE share."""
 
-    width: Count = setting(48, "Channels of VAE and WAE at half of the image's sides; twice as many at a quarter.")
+    width: Count = setting(48, "Channels of VAE and WAE at half the image's size; twice as many at a quarter.")
 
     def check_together(self) -> None:
         if any(side % 4 for side in self.image_shape[1:]):
@@ -147,4 +148,4 @@ class WAEConfig(BaselineConfig):
     """Sizes and penalty of a WAE-MMD."""
 
     # 10 in Tolstikhin et al. 2018, whose code multiplies the error by 0.05, which makes it 200 in these units.
-    mmd_weight: Weight = setting(10.0, "λ, the weight of WAE's MMD beside an image's squared error.")
+    mmd_weight: Weight = setting(10.0, "λ, the weight of WAE's MMD relative to an image's squared error.")

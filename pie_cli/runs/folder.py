@@ -63,7 +63,7 @@ class Run:
         except (FileNotFoundError, NotADirectoryError) as error:
             raise PIEError(f"{folder} is not a run folder: it has no config.json") from error
         except OSError as error:
-            raise PIEError(f"cannot read {path}: {error.strerror or error}; mend that") from error
+            raise PIEError(f"cannot read {path}: {error.strerror or error}; fix that") from error
         except ValueError as error:
             reason = str(error).replace("`", "")
             raise UnusableRun(path, f"{path} cannot be understood: {reason}") from error

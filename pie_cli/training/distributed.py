@@ -118,7 +118,9 @@ def _number(name: str, default: str = "", least: int = 1) -> int:
     """Return the whole number in a launcher's environment variable. Raises UsageError where there is none."""
     text = os.environ.get(name, default)
     if not text.isdecimal() or int(text) < least:
-        raise UsageError(f"the environment variable {name} is {text!r}, not a whole number from {least} on; mend that")
+        raise UsageError(
+            f"the environment variable {name} is {text!r}, not a whole number of at least {least}; fix that"
+        )
     return int(text)
 
 
