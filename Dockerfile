@@ -1,6 +1,5 @@
 # The whole reproduction, into ./results:
 #     docker build -t pie . && docker run --rm -v "$PWD/results:/app/results" pie
-# scripts/emulate_docker_build.py runs these steps where there is no Docker engine.
 FROM python:3.12-slim-bookworm
 
 # HOME and the cache (the default data folder is /cache/pie) lie where any user may write, so that `--user` works.
@@ -10,11 +9,22 @@ ENV HOME=/cache XDG_CACHE_HOME=/cache USER=pie PYTHONUNBUFFERED=1
 RUN useradd --uid 1000 --home-dir /cache --no-create-home pie \
  && install -d -m 1777 /app/results /cache /cache/pie
 
-# The dependencies (gigabytes: PyPI's torch carries CUDA), each of the version and with a hash that requirements.lock
-# names, have a layer that only a change of that file renews. The build's own tool is among them.
+# The dependencies, each of the version and with a hash that requirements.lock names, have a layer that only a change of
+# that file renews. The build's own tool is among them.
+#
+# PyPI's torch carries CUDA's gigabytes. TORCH=cpu takes torch and torchvision, of the locked versions, from PyTorch's
+# index of CPU wheels, whose hashes the lock does not have. It leaves out CUDA's packages and checks everything else.
+ARG TORCH=cuda
 WORKDIR /src
 COPY requirements.lock ./
-RUN pip install --no-cache-dir --require-hashes --requirement requirements.lock
+RUN case "$TORCH" in \
+    cuda) ;; \
+    cpu) grep -oE '^torch(vision)?==[^ ]+' requirements.lock > torch.txt \
+      && pip install --no-cache-dir --no-deps --index-url https://download.pytorch.org/whl/cpu --requirement torch.txt \
+      && sed -i -E '/^(cuda|nvidia|triton)/,/# via/d' requirements.lock ;; \
+    *) echo "TORCH is cuda or cpu, not '$TORCH'" >&2; exit 2 ;; \
+    esac \
+ && pip install --no-cache-dir --require-hashes --requirement requirements.lock
 
 COPY pyproject.toml README.md LICENSE ./
 COPY pie_cli pie_cli

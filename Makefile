@@ -3,6 +3,8 @@
 # make test        from nothing to the whole test suite, with lint and type check
 # make test-all    the same with the longest tests, some minutes more
 # make lock        requirements.lock: the versions in .venv, with hashes, for the image and for exact reproductions
+# make image       the image `pie` with docker, podman or buildah; `TORCH=cpu` leaves out CUDA's gigabytes; IMAGE_FLAGS
+#                  are the builder's further flags
 # make audit       whether a locked version has a known vulnerability
 # make bench       this project against FrEIA, normflows and pythae: bench/RESULTS.md; wants an idle machine
 # make growth      how time and memory grow with the model, the images and the batch: bench/GROWTH.md
@@ -13,8 +15,10 @@ BIN := $(if $(filter Windows_NT,$(OS)),.venv/Scripts,.venv/bin)
 # tests/conftest.py, the longest first.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 START := $(shell date +%s)
+TORCH ?= cuda
+BUILDER ?= docker podman buildah
 
-.PHONY: install reproduce test test-all lint lock audit bench growth docs
+.PHONY: install reproduce test test-all lint lock image audit bench growth docs
 
 install: .venv/installed
 
@@ -41,6 +45,15 @@ lock: install
 	$(BIN)/uv pip compile --quiet pyproject.toml --group build --universal --python-version 3.11 --generate-hashes \
 	    --no-emit-index-url --no-emit-find-links --constraints .venv/versions.txt \
 	    --custom-compile-command "make lock" --output-file requirements.lock
+
+# The first builder that answers: a docker client without its engine does not.
+image:
+	@for builder in $(BUILDER); do \
+	    if $$builder info > /dev/null 2>&1; then \
+	        exec $$builder build --build-arg TORCH=$(TORCH) --tag pie --tag pie:$(TORCH) $(IMAGE_FLAGS) .; \
+	    fi; \
+	done; \
+	echo "no image builder answers here: $(BUILDER)" >&2; exit 1
 
 audit: install
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group release
