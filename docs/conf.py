@@ -13,7 +13,7 @@ project = "PIE"
 html_title = "PIE: Pseudo-Invertible Encoder"
 html_theme = "furo"
 html_show_copyright = False
-html_show_sourcelink = False
+html_show_sourcelink = html_copy_source = False
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "commands", "executed", "repository"]
 
 root_doc = "docs/index"
