@@ -1,4 +1,4 @@
-"""The files that a release has, built from a clean clone of the last commit, and used by somebody who has nothing else."""
+"""What a release holds, built from a clean clone of the last commit, and used by somebody who has nothing else."""
 
 from __future__ import annotations
 
