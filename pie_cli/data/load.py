@@ -1,4 +1,4 @@
-"""Image sets by name, fetched and verified where need be."""
+"""Image sets by name, fetched and verified if necessary."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ MNIST_VALIDATION = 5_000  # the last of the 60,000 training images
 
 
 def default_data_dir() -> Path:
-    """Return the platform's cache folder of this program, where downloaded data are kept.
+    """Return this program's cache folder on the platform, where downloaded data are kept.
 
-    Raises UsageError where the user has no home, and so no such folder.
+    Raises UsageError if the user has no home folder, and so no cache.
     """
     from platformdirs import user_cache_path
 
     try:
         return user_cache_path("pie")
     except RuntimeError as error:
-        raise UsageError("this user has no home folder to keep data in; name one with `data_dir`") from error
+        raise UsageError("this user has no home folder to keep data in; choose a folder with `data_dir`") from error
 
 
 def load_dataset(
@@ -35,8 +35,8 @@ def load_dataset(
 ) -> Dataset:
     """Return one of `DATASETS`, from files in `data_dir` (None: the platform's cache folder) or fetched into it.
 
-    `offline` opens no connection. `report` is given a line with the source, and one for each that was tried before it.
-    Raises UsageError if `name` is unknown, PIEError with what to do if the data are altered or cannot be had.
+    `offline` opens no connection. `report` gets a line for each source that is tried, and one with the final source.
+    Raises UsageError if `name` is unknown, PIEError with what to do if the data are altered or unavailable.
     """
     if name not in DATASETS:
         raise UsageError(f"unknown data set {name!r}; choose one of: {', '.join(DATASETS)}")
@@ -56,7 +56,7 @@ def _mnist(data_dir: Path, offline: bool, report: Callable[[str], None]) -> Data
 
 
 def _parse_idx(content: bytes) -> Tensor:
-    """Return what a (verified) IDX file holds, uint8: images (N, H, W) or labels (N,)."""
+    """Return the contents of a (verified) IDX file as uint8: images (N, H, W) or labels (N,)."""
     import torch
 
     dimensions = content[3]

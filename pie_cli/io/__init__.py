@@ -1,1 +1,1 @@
-"""Files, tensors, locks and provenance: what is written appears whole, and what is read is not believed."""
+"""Files, tensors, locks and provenance: files are written whole or not at all, and nothing that is read is trusted."""

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and files that are not trusted: bounded, and of one meaning only."""
+"""Writing files whole or not at all, and reading files that are not trusted: of bounded size and one meaning only."""
 
 import contextlib
 import json
@@ -11,15 +11,15 @@ from typing import Any
 
 from pie_cli.errors import FolderError
 
-LARGEST_JSON = 2**24  # bytes; what the program writes has some kilobytes
+LARGEST_JSON = 2**24  # bytes; the program's own files have a few kilobytes
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Have `write` make a temporary file beside `path`, flush it to disk and rename it to `path`.
+    """Have `write` make a temporary file beside `path`; flush that to disk and rename it to `path`.
 
-    A reader sees the old file or the new one, never a part. The folder must be there: one that vanishes while a program
-    works in it is not made again with half of its files. Raises FolderError if the operating system refuses (disk full,
-    no permission, …); nothing is left behind.
+    A reader sees the old file or the new one, never a part. The folder must exist: if it vanishes while the program
+    works in it, it is not made again with half of its files. Raises FolderError if the operating system refuses (disk
+    full, no permission, …); nothing is left behind.
     """
     temporary: Path | None = None
     try:
@@ -30,7 +30,7 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         with temporary.open("rb+") as file:  # Windows flushes only what is open for writing
             os.fsync(file.fileno())
         os.umask(umask := os.umask(0))
-        temporary.chmod(0o666 & ~umask)  # mkstemp makes private files; results are like any other file
+        temporary.chmod(0o666 & ~umask)  # mkstemp makes files private; results have the usual permissions
         temporary.replace(path)
         _sync_folder(path.parent)
     except OSError as error:
@@ -44,7 +44,7 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
 def write_bytes(path: Path, content: bytes) -> None:
     """Write `content`, atomically.
 
-    Libraries that write files themselves fail in ways of their own on a full disk, so they fill a buffer instead.
+    On a full disk, libraries that write files themselves fail each in its own way, so they fill a buffer instead.
     """
     write_atomically(path, lambda temporary: temporary.write_bytes(content))
 
@@ -70,9 +70,9 @@ def _sync_folder(folder: Path) -> None:
 
 
 def read_bytes(path: Path, largest: int) -> bytes:
-    """Return what a file holds. Raises OSError if it cannot be read, ValueError unless it is regular and not larger."""
+    """Return a file's contents. Raises OSError if it cannot be read, ValueError if it is not regular or is larger."""
     status = path.stat()
-    if not stat.S_ISREG(status.st_mode):  # a pipe would be waited for, a device would never end
+    if not stat.S_ISREG(status.st_mode):  # reading a pipe could block, and a device may never end
         raise ValueError("it is not a regular file")
     if status.st_size > largest:
         raise ValueError(f"it has {status.st_size:,} bytes, and no such file has more than {largest:,}")
@@ -88,7 +88,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def parse_json(text: str) -> dict[str, Any]:
-    """Return the JSON object in `text`. Raises ValueError if it is none, too deep, or gives a key twice (which?)."""
+    """Return the JSON object in `text`. Raises ValueError if it is not one, is nested too deeply, or repeats a key."""
     try:
         value = json.loads(text, object_pairs_hook=_unique)
     except RecursionError:

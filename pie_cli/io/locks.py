@@ -1,12 +1,12 @@
-"""Locks that keep other processes out, those of this machine and those of others that share the folder.
+"""Locks that keep out other processes, on this machine and on others that share the folder.
 
-A lock is the kernel's (flock, by way of filelock) on an empty hidden file that stays where it is. The kernel frees the
+A lock is the kernel's (flock, through filelock) on an empty hidden file, which is never removed. The kernel frees the
 locks of a process that dies, however it dies, so nothing is left to clean up and another process can take over.
 
 Between machines, the file system that they share must carry flock to its server: NFS does on Linux, unless mounted with
-nolock or local_lock; Lustre does if mounted with flock. A machine that vanishes keeps its locks until the server gives
-them up. Elsewhere a lock keeps out the processes of one machine only. Where there is no flock at all, filelock refuses
-or makes do with the existence of the file, depending on its version.
+nolock or local_lock; Lustre does if mounted with flock. A machine that vanishes keeps its locks until the server drops
+them. On other file systems, a lock keeps out only the processes of one machine. Without flock, filelock refuses or
+falls back on the existence of the file, depending on its version.
 """
 
 import tempfile
@@ -25,10 +25,10 @@ class Held(PIEError):
 
 @contextmanager
 def lock(path: Path, held: str, report: Callable[[str], object] | None = None) -> Iterator[None]:
-    """Hold the lock on the file `path`, made where it is missing; the process that holds it may enter again.
+    """Hold the lock on the file `path`, which is made if missing; the process that holds it may enter again.
 
-    Where another process holds it, `report` is told `held` and the lock is waited for; without `report`, that raises
-    Held. Raises FolderError if the file or its folder cannot be made, or the file system has no locks.
+    If another process holds it, pass `held` to `report` and wait for the lock; without `report`, raise Held instead.
+    Raises FolderError if the file or its folder cannot be made, or the file system has no locks.
     """
     file_lock = FileLock(path, is_singleton=True)
     with ExitStack() as stack:
@@ -42,8 +42,8 @@ def lock(path: Path, held: str, report: Callable[[str], object] | None = None) -
                 report(held)
                 file_lock.acquire()
             stack.callback(file_lock.release)
-            # NFS remembers for up to a minute which files a folder lacks; whoever writes there looks anew. So what the
-            # last holder has done is seen by the next one, on whatever machine.
+            # NFS remembers for up to a minute which files a folder lacks; a write there makes it look again. So the
+            # next holder sees what the last one has done, on whatever machine.
             tempfile.NamedTemporaryFile(dir=path.parent, prefix=".").close()
         except (OSError, NotImplementedError) as error:
             reason = getattr(error, "strerror", None) or error

@@ -29,7 +29,7 @@ def command_line() -> str:
 
 @cache
 def git_commit() -> str | None:
-    """Return the commit of the source tree, "+dirty" where tracked files differ; None outside a checkout."""
+    """Return the commit of the source tree, with "+dirty" if the package's files differ; None outside a checkout."""
     folder = Path(__file__).parents[2]
 
     def git(*arguments: str) -> str:
@@ -45,12 +45,12 @@ def git_commit() -> str | None:
 
 
 def short_commit(commit: str) -> str:
-    """Return the first seven digits of what `git_commit` returned, and whether the tree was "+dirty"."""
+    """Return the first seven digits of what `git_commit` returned, with its "+dirty" if there is one."""
     return commit[:7] + commit[40:]
 
 
 def processor() -> str:
-    """Return the CPU's name where the system tells it."""
+    """Return the CPU's name, or its architecture if the system does not tell the name."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
@@ -59,7 +59,7 @@ def processor() -> str:
 
 
 def peak_memory_mib() -> int | None:
-    """Return the largest resident size of this process so far, in MiB; None where the system does not tell it."""
+    """Return the largest resident size of this process so far, in MiB; None if the system does not tell it."""
     try:
         import resource
     except ImportError:  # Windows
@@ -69,7 +69,7 @@ def peak_memory_mib() -> int | None:
 
 
 def provenance(device: str, threads: int) -> dict[str, Any]:
-    """Return the facts that a result carries."""
+    """Return the facts that are recorded with a result."""
     return {
         "command": command_line(),
         "version": package_version(),

@@ -27,8 +27,8 @@ def save_tensors(
 ) -> None:
     """Write tensors and JSON-able metadata to `path`, with a SHA-256 over both.
 
-    The file that was there is kept at `previous`, if given. Raises FolderError if the file cannot be written; an older
-    one is then still whole.
+    The file that `path` had is kept at `previous`, if given. Raises FolderError if the file cannot be written; the
+    older one is then still whole.
     """
     flat = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     text = json.dumps(metadata)
@@ -38,12 +38,12 @@ def save_tensors(
     def write(temporary: Path) -> None:
         temporary.write_bytes(save(flat, header))
         if previous is not None and path.is_file():
-            # `previous` names the file at `path` too, until a new one takes that name: it is whole at every moment.
+            # Until the new file takes the name `path`, both names are of the old one: it is whole at every moment.
             previous.unlink(missing_ok=True)
             try:
                 previous.hardlink_to(path)
             except OSError:
-                # Without hard links (FAT, some network folders), a process killed here leaves `previous` alone.
+                # Without hard links (FAT, some network folders), a process killed here leaves only `previous`.
                 path.replace(previous)
 
     write_atomically(path, write)
@@ -52,12 +52,12 @@ def save_tensors(
 def load_tensors(path: Path) -> tuple[Tensors, Metadata]:
     """Return the tensors (on the CPU) and the metadata of a file that `save_tensors` wrote.
 
-    The bytes are read once, and those that are verified are those that are used. Whether they are the tensors that the
-    caller wants, `check_tensors` says. Raises UnusableRun if the file is missing, damaged or not one of ours.
+    The bytes are read once, so the verified bytes are the ones that are used. `check_tensors` says whether they are the
+    tensors that the caller wants. Raises UnusableRun if the file is missing, damaged or not one of ours.
     """
     try:
         content = read_bytes(path, LARGEST_FILE)
-        # The header is sliced out of what has been read, so a false length costs no memory.
+        # The header is a slice of what has been read, so a false length costs no memory.
         length = int.from_bytes(content[:_LENGTH], "little")
         if length > len(content) - _LENGTH:
             raise ValueError("it is shorter than its header")
@@ -83,11 +83,11 @@ def load_tensors(path: Path) -> tuple[Tensors, Metadata]:
 def load_newest(
     paths: tuple[Path, Path], check: Callable[[Path, Tensors, Metadata], None]
 ) -> tuple[Tensors, Metadata, str] | None:
-    """Return tensors and metadata of the newest good file, and what is wrong with a newer one; None if none is there.
+    """Return tensors and metadata of the newest good file, and what is wrong with a newer one; None if none exists.
 
-    `paths` name the newest file and the one before it, which replaces a bad newest one: that would otherwise take its
-    place when the next is written. `check` raises ValueError where a file's contents are of no use; any other error of
-    its own passes through. Raises PIEError if none that is there is good, or the bad one cannot be replaced.
+    `paths` name the newest file and the one before it. The latter replaces a bad newest file, which would otherwise
+    overwrite it at the next write. `check` raises ValueError if a file's contents are of no use; its other errors pass
+    through. Raises PIEError if files exist but none is good, or the bad one cannot be replaced.
     """
     problems = []
     for path in paths:
@@ -114,7 +114,7 @@ def load_newest(
 def check_tensors(tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
     """Raise ValueError unless `tensors` have the names, types and shapes of `expected`, and are finite.
 
-    Copying into a model would turn float16 into float32, or integers into floats, without a word.
+    Copying into a model would silently turn float16 into float32, or integers into floats.
     """
     if differing := tensors.keys() ^ expected.keys():
         name = min(differing)

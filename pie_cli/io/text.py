@@ -5,17 +5,17 @@ import re
 
 
 def one_line(text: str) -> str:
-    """Return text with line breaks, control characters and bytes that are no characters as escapes."""
+    """Return text with line breaks, control characters and bytes that are not characters written as escapes."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
 
 
 def markdown_text(text: str) -> str:
-    """Return text that Markdown and HTML show as it is, on one line: no markup, no tags, no new cell of a table."""
-    # Not every Markdown takes a backslash before <, but every one takes an entity.
+    """Return text that Markdown and HTML show as it is, on one line: no markup, no tags, no new table cell."""
+    # Not every Markdown accepts a backslash before <, but every one accepts an entity.
     return re.sub(r"([\\`*_\[\]|~])", r"\\\1", html.escape(one_line(text), quote=False))
 
 
 def number(value: float) -> str:
-    """Return the shortest text that is read as this number again: 0.01, 1, 0.010000001."""
+    """Return the shortest text that reads back as this number: 0.01, 1, 0.010000001."""
     short = f"{value:g}"
     return short if float(short) == value else repr(value)

@@ -1,1 +1,1 @@
-"""Many runs at a time, in processes that share nothing but a folder."""
+"""Many runs at once, in processes that share nothing but a folder."""

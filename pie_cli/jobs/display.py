@@ -1,4 +1,4 @@
-"""How many runs at a time show themselves: a live bar for each in a terminal, plain lines elsewhere."""
+"""The progress of many runs at once: a live bar for each in a terminal, plain lines elsewhere."""
 
 import time
 from collections.abc import Sequence
@@ -11,23 +11,23 @@ from pie_cli.runs.folder import Run
 from pie_cli.training.display import LINE_SECONDS
 
 STEP_COST = {"pie": 5.0, "vae": 1.0, "wae": 1.0}  # of a training step, roughly; only the time left depends on it
-LOOK_SECONDS = 1.0  # between looks at the folders of the runs that are not trained here
+LOOK_SECONDS = 1.0  # between looks at the folders of runs that are not trained here
 
 
 class GridDisplay:
-    """Shows each run that is trained here or elsewhere, and the share done and time left of all of them.
+    """Shows each run in training, here or elsewhere, and the share done and the time left of all runs.
 
-    What the workers here do, they tell. How far the other runs are, their folders tell: whoever trains them, all work
-    counts in the share done, and what is done from now on, in the time left. Only a terminal has bars.
+    The workers here report their progress; the folders of other runs show theirs. The share done counts all work,
+    whoever does it; the time left follows from the work done since this display began. Only a terminal has bars.
     """
 
     def __init__(self, console: Console, runs: Sequence[Run]) -> None:
         self.console = console
         self.runs = {run.name: run for run in runs}
-        # Training and evaluation, in the cost of a baseline's epoch; an evaluation costs about as much as an epoch.
+        # Training and evaluation, in units of a baseline's epoch; an evaluation costs about as much as an epoch.
         self.cost = {run.name: STEP_COST[run.config.model_name] * (run.config.resolved.epochs + 1) for run in runs}
         self.done = {name: _share_done(run) for name, run in self.runs.items()}
-        self.first = self._share()  # what an earlier call had done took this one no time
+        self.first = self._share()  # what an earlier call did took this one no time
         self.started = self.looked = self.printed = time.monotonic()
         self.at: dict[int, str] = {}  # the run that a worker here tries to lock, or has locked
         self.here: dict[str, str] = {}  # the runs that are trained here, with a note
@@ -81,12 +81,12 @@ class GridDisplay:
         self.held.discard(name)
 
     def refresh(self) -> None:
-        """Show how things stand; what the workers have said so far must all have been taken in."""
+        """Show the current progress; all that the workers have said so far must have been taken in."""
         now = time.monotonic()
         if now - self.looked > LOOK_SECONDS:
             self.looked = now
             self.look_at_folders()
-        # A worker says which run it tries before it does, so that a sibling's is not taken for another process's.
+        # A worker says which run it tries before it does, so a sibling's run is not mistaken for another process's.
         elsewhere = {name for name in self.held if name in self.elsewhere or name not in self.at.values()}
         if not self.console.is_terminal:
             for name in sorted(elsewhere - self.elsewhere):
@@ -107,10 +107,10 @@ class GridDisplay:
         if not self.console.is_terminal and now - self.printed > LINE_SECONDS:
             self.printed = now
             others = f"; elsewhere: {', '.join(sorted(elsewhere))}" if elsewhere else ""
-            self.console.print(f"all {len(self.runs)} runs: {share:.0%} done, {left or 'time left not known'}{others}")
+            self.console.print(f"all {len(self.runs)} runs: {share:.0%} done, {left or 'time left unknown'}{others}")
 
     def look_at_folders(self) -> None:
-        """Take in what has been done of the runs that no worker here is at."""
+        """Take in the progress of the runs that no worker here is working on."""
         for name, run in self.runs.items():
             if name not in self.at.values() and self.done[name] < 1:
                 self.done[name] = _share_done(run)
@@ -129,5 +129,5 @@ class GridDisplay:
 
 
 def _share_done(run: Run) -> float:
-    """Return which share of a run's training and evaluation its folder shows."""
+    """Return the share of a run's training and evaluation that its folder shows as done."""
     return 1.0 if run.evaluated else run.epochs_done / (run.config.resolved.epochs + 1)

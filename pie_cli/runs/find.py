@@ -23,7 +23,15 @@ SHOWCASE = _INSTALLED if _INSTALLED.exists() else _CHECKOUT  # the trained run t
 
 
 def load_showcase(device: torch.device | str = "cpu") -> Autoencoder:
-    """Return the trained PIE that comes with the program, as `load_model` returns one: d = 10, ε₀² = 0.01, on MNIST."""
+    """Return the trained PIE that comes with the program, as `load_model` returns one: d = 10, ε₀² = 0.01, on MNIST.
+
+    Raises PIEError if its files are damaged.
+
+    Example:
+        >>> model = load_showcase()
+        >>> model.sample(3).shape
+        torch.Size([3, 1, 28, 28])
+    """
     return Run.open(SHOWCASE).load_model(device)
 
 
@@ -33,9 +41,9 @@ def run_of(config: RunConfig, results_dir: Path) -> Run:
 
 
 def find_run(config: RunConfig, results_dir: Path, report: Callable[[str], None]) -> Run:
-    """Return the finished run of this name; where there is none, the one that comes with the program, if it is that.
+    """Return the finished run of this name; if there is none, the run of this name that comes with the program.
 
-    `report` is told of the latter. Raises PIEError if there is none; the message names the command that trains it.
+    `report` is told of the latter. Raises PIEError if there is neither; the message names the command that trains it.
     """
     run = run_of(config, results_dir)
     if run.exists:
@@ -49,7 +57,7 @@ def find_run(config: RunConfig, results_dir: Path, report: Callable[[str], None]
 def finished_run(folder: Path, given: Mapping[str, object] | None = None) -> Run:
     """Return the run in `folder`. Raises PIEError if there is none or its training has not finished.
 
-    The settings that are `given`, since they choose a run, must be those of this one; UsageError if they are not.
+    Settings that are `given` would choose a run, so they must be those of this one; UsageError if they are not.
     """
     run = Run.open(folder)
     config = run.config
@@ -57,23 +65,23 @@ def finished_run(folder: Path, given: Mapping[str, object] | None = None) -> Run
     facts |= asdict(config.resolved) if config.training else {"dataset": (given or {}).get("dataset")}
     for name, value in (given or {}).items():
         if facts.get(name) != value:
-            raise UsageError(f"`{name}` {value} is not that of {folder}; leave out either of them")
+            raise UsageError(f"`{name}` {value} is not that of {folder}; leave out one of them")
     if not run.finished and config.training is None:
-        raise PIEError(f"{folder} has no weights: they are gone, or its model was never saved whole; save it again")
+        raise PIEError(f"{folder} has no weights: they were removed, or saving the model did not finish; save it again")
     if not run.finished:
         command = train_command(config, folder.parent)
-        name = "" if folder.resolve().name == run.name else f"name the folder {run.name} again and "
+        name = "" if folder.resolve().name == run.name else f"rename the folder to {run.name} and "
         raise PIEError(f"the training of {folder} has not finished; {name}go on with: {command} `resume`")
     return run
 
 
 def finished_runs(results_dir: Path, dataset: str, report: Callable[[str], None]) -> list[Run]:
-    """Return all finished runs of a data set in a folder, but the one that comes with the program.
+    """Return all finished runs of a data set in a folder, except the one that comes with the program.
 
-    `report` is told of what is left out: each folder that has a config.json and is not a run's, and each model that was
-    trained elsewhere, since nothing says on which images.
+    `report` is told what is left out: each folder that has a config.json but is not a run's, and each model that was
+    trained elsewhere, since its images are not known.
     """
-    inside = sorted(results_dir.iterdir()) if results_dir.exists() else []  # unlike glob, it says what it may not read
+    inside = sorted(results_dir.iterdir()) if results_dir.exists() else []  # unlike glob, it fails if it may not read
     found = []
     for path in inside:
         if path.resolve() == SHOWCASE.resolve() or not (path / "config.json").exists():
@@ -84,14 +92,14 @@ def finished_runs(results_dir: Path, dataset: str, report: Callable[[str], None]
             report(f"left out: {error.problem if isinstance(error, UnusableRun) else error}")
             continue
         if found[-1].config.training is None:
-            report(f"left out: {path} was trained elsewhere; name it to have it evaluated")
+            report(f"left out: {path} was trained elsewhere; name it to evaluate it")
     return [run for run in found if run.finished and run.config.dataset == dataset]
 
 
 def dataset_of(run: Run, given: DatasetName | None) -> DatasetName:
-    """Return the name of the images that a run was trained on; where nothing says so, those that are `given`.
+    """Return the name of the images that a run was trained on; if it is not known, the one that is `given`.
 
-    Raises UsageError where none are, or they are not of the model's shape.
+    Raises UsageError if none is, or its images do not have the model's shape.
     """
     if (known := run.config.dataset) is not None:
         return known

@@ -2,12 +2,12 @@
 
 config.json            the resolved configuration
 weights.safetensors    the trained model; present once training has finished
-checkpoint.safetensors everything that an interrupted training needs to go on; removed when it has finished
+checkpoint.safetensors everything that an interrupted training needs to resume; removed when it has finished
 checkpoint.previous.safetensors  the one before, for when the newest is damaged; removed likewise
-metrics.csv            one row an epoch
+metrics.csv            one row per epoch
 provenance.json        versions, commit, machine, command, wall time
 figures/               what the figure commands draw
-.lock                  locked by the process that trains or evaluates here; empty, and left where it is
+.lock                  locked by the process that trains or evaluates here; empty, and never removed
 """
 
 from __future__ import annotations
@@ -46,17 +46,17 @@ class Run:
 
     @property
     def name(self) -> str:
-        """The name that its configuration gives the folder."""
+        """The folder's name according to the configuration."""
         return run_name(self.config)
 
     @property
     def label(self) -> str:
-        """What figures and tables call it."""
+        """What figures and tables call the run."""
         return run_label(self.config)
 
     @classmethod
     def open(cls, folder: Path) -> Run:
-        """Return the run that lies in `folder`. Raises PIEError if none does, or its config.json is not understood."""
+        """Return the run in `folder`. Raises PIEError if there is none, or its config.json cannot be understood."""
         path = folder / "config.json"
         try:
             return cls(folder, RunConfig.from_dict(read_json(path)))
@@ -76,9 +76,9 @@ class Run:
     def lock(self) -> AbstractContextManager[None]:
         """Keep other processes from training here within the block, which may contain another such block.
 
-        It is freed when the process dies, whatever the reason; `locks` says which file systems that needs. Whoever only
-        reads, or only adds an evaluation or a figure, takes no lock. Entering raises Held if another process trains or
-        evaluates the run, PIEError if the folder cannot be made or locked.
+        The lock is freed when the process dies, for whatever reason; `locks` says which file systems allow that. A
+        process that only reads, or only adds an evaluation or a figure, takes no lock. Entering raises Held if another
+        process trains or evaluates the run, PIEError if the folder cannot be made or locked.
         """
         held = f"another process is training or evaluating {self.folder}; wait for it, or choose another folder"
         return lock(self.folder / ".lock", held)
@@ -100,7 +100,7 @@ class Run:
         return self.figures_folder or self.folder / "figures"
 
     def drawing_into(self, folder: Path | None) -> Run:
-        """Return the same run, whose figures go into another folder; None stands for where they go already."""
+        """Return the same run with another folder for its figures; None keeps the one that it has."""
         return replace(self, figures_folder=folder or self.figures_folder)
 
     @property
@@ -110,17 +110,17 @@ class Run:
 
     @property
     def finished(self) -> bool:
-        """Whether the training has come to its end."""
+        """Whether the training has finished."""
         return self.weights.exists()
 
     @property
     def evaluated(self) -> bool:
-        """Whether it is trained and its figures of merit lie there (`evaluation.evaluate` checks that they fit)."""
+        """Whether the run is trained and has an evaluation (`evaluation.evaluate` checks that it fits)."""
         return self.finished and (self.folder / "evaluation.json").exists()
 
     @property
     def epochs_done(self) -> int:
-        """How many epochs the training has come to the end of, whoever trains; 0 where the file does not say."""
+        """How many epochs the training has completed, whoever trains; 0 if metrics.csv does not say."""
         try:
             rows = read_bytes(self.folder / "metrics.csv", LARGEST_JSON).count(b"\n") - 1
         except (OSError, ValueError):
@@ -129,18 +129,18 @@ class Run:
 
     @property
     def files(self) -> list[Path]:
-        """All files that a training writes, its two checkpoints for a while."""
+        """All files that a training writes, including the two checkpoints, which it removes at its end."""
         names = ("config.json", "metrics.csv", "provenance.json", "learning_curve.pdf", "learning_curve.png")
         return [*(self.folder / name for name in names), self.checkpoint, self.previous_checkpoint, self.weights]
 
     def clear(self, keep: Collection[str] = ()) -> None:
-        """Remove what a training wrote and the figures drawn from it, but the files of these names."""
+        """Remove what a training wrote and the figures drawn from it, except the files named in `keep`."""
         for path in (*self.files, *self.folder.glob("evaluation.*"), *self.figures.glob("*")):
             if path.name not in keep and not path.is_dir():
                 path.unlink(missing_ok=True)
 
     def save_weights(self, model: Autoencoder, half: bool = False) -> None:
-        """Write weights.safetensors, the configuration inside it; with `half`, its parameters in float16, and said so.
+        """Write weights.safetensors with the configuration inside; with `half`, with parameters marked as float16.
 
         Buffers stay as they are: a rotation's constant must be orthogonal to float32's precision.
         """
@@ -172,16 +172,16 @@ class Run:
         return model.eval().to(device)
 
     def save_checkpoint(self, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, Any]) -> None:
-        """Write checkpoint.safetensors, the configuration inside it; the one before it stays beside it."""
+        """Write checkpoint.safetensors with the configuration inside; the one before it stays beside it."""
         save_tensors(self.checkpoint, tensors, {"config": self.config.to_dict(), **metadata}, self.previous_checkpoint)
 
     def load_checkpoint(
         self, check: Callable[[Tensors, Metadata], None], report: Callable[[str], None]
     ) -> tuple[Tensors, Metadata] | None:
-        """Return the newest good checkpoint (`check` raises ValueError where it is not), or None where there is none.
+        """Return the newest good checkpoint (`check` raises ValueError for a bad one), or None if there is none.
 
-        `report` is told on one line where the newest is bad, and from which step the training goes on. Raises PIEError
-        if all that are there are bad, or one belongs to another configuration.
+        If the newest one is bad, `report` gets a line that says so and from which step the training goes on. Raises
+        PIEError if checkpoints exist but all are bad, or one belongs to another configuration.
         """
 
         def belongs(path: Path, tensors: Tensors, metadata: Metadata) -> None:
@@ -199,19 +199,19 @@ class Run:
         return tensors, metadata
 
     def remove_litter(self) -> None:
-        """Remove the parts of training's files that killed processes have left, while this one holds the lock."""
+        """Remove the partial files that killed trainings have left; this process must hold the lock."""
         for path in self.files:
             for part in self.folder.glob(f".{path.name}.*"):
                 part.unlink(missing_ok=True)
 
     def remove_checkpoints(self) -> None:
-        """Remove both checkpoints, where they are there."""
+        """Remove both checkpoints, if they exist."""
         for path in (self.checkpoint, self.previous_checkpoint):
             path.unlink(missing_ok=True)
 
     @property
     def provenance(self) -> dict[str, Any]:
-        """What provenance.json says; empty where it is missing. Raises PIEError where it cannot be understood."""
+        """What provenance.json says; empty if it is missing. Raises PIEError if it cannot be understood."""
         path = self.folder / "provenance.json"
         try:
             facts = read_json(path)
@@ -220,20 +220,20 @@ class Run:
         except FileNotFoundError:
             return {}
         except (OSError, ValueError) as error:
-            raise PIEError(f"{path} cannot be understood: {error}; put it back or remove it") from error
+            raise PIEError(f"{path} cannot be understood: {error}; restore it or remove it") from error
         return facts
 
 
 def save_model(model: Autoencoder, run_folder: Path | str, overwrite: bool = False) -> None:
-    """Write a model that was trained elsewhere as a run folder, which `load_model` and the figure commands take.
+    """Write a model that was trained elsewhere as a run folder, for `load_model` and the figure commands.
 
-    Its images may have any shape. The weights are kept in float32. With `overwrite`, a run that the folder holds is
-    replaced, and its figures go.
+    Its images may have any shape. The weights are kept in float32. With `overwrite`, a run in the folder is replaced,
+    and its figures are removed.
 
     Raises:
-        ValueError: if it is no PIE, VAE or WAE, or its configuration does not describe it (it has networks of its own,
+        ValueError: if it is not a PIE, VAE or WAE, or its configuration does not describe it (it has its own networks,
             say), or a weight is not finite.
-        PIEError: if the folder is not empty, but for a run and with `overwrite`; or if it cannot be written.
+        PIEError: if the folder is not empty, unless it holds a run and `overwrite` is set; or if it cannot be written.
     """
     restored = plain_copy(model)
     run = Run(Path(run_folder), RunConfig(restored.config, training=None))
@@ -244,13 +244,13 @@ def save_model(model: Autoencoder, run_folder: Path | str, overwrite: bool = Fal
     with run.lock():
         run.save_weights(restored)
         run.create()
-        run.clear(keep=("config.json", run.weights.name))  # what belongs to the run that was there
+        run.clear(keep=("config.json", run.weights.name))  # the rest belongs to the run that was there
 
 
 def load_model(run_folder: Path | str, device: torch.device | str = "cpu") -> Autoencoder:
     """Return the trained model of a run folder in eval mode, on the CPU unless `device` says otherwise.
 
-    It is the same whatever torch's default type and device, gradient mode and random state are, and leaves them alone.
+    The result does not depend on torch's default type and device, gradient mode and random state, nor change them.
 
     Raises PIEError if the folder holds no finished run, or a damaged one.
     """
