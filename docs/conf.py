@@ -14,7 +14,15 @@ html_title = "PIE: Pseudo-Invertible Encoder"
 html_theme = "furo"
 html_show_copyright = False
 html_show_sourcelink = html_copy_source = False
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "commands", "executed", "repository"]
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "commands",
+    "executed",
+    "repository",
+    "settings",
+]
 
 root_doc = "docs/index"
 include_patterns = ["docs/*.md", "results/README.md", "bench/*.md", "CHANGELOG.md", "CONTRIBUTING.md"]

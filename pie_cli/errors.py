@@ -10,7 +10,15 @@ from typing import Any
 
 
 class PIEError(Exception):
-    """Something failed that the user can fix (exit code 1)."""
+    """Something failed that the user can fix (exit code 1).
+
+    Example:
+        >>> try:
+        ...     raise PIEError("results/own is not empty; choose another folder")
+        ... except PIEError as error:
+        ...     print(error, error.exit_code)
+        results/own is not empty; choose another folder 1
+    """
 
     exit_code = 1
 

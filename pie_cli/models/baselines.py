@@ -77,6 +77,12 @@ class VAE(_ConvAutoencoder):
     Source: https://arxiv.org/abs/1312.6114. `loss_terms` draws the noise of z from torch's global generator. Grey
     values under the Bernoulli likelihood make the cross entropy a useful loss but not a normalised density, so no
     likelihood follows from it.
+
+    Example:
+        >>> model = VAE(VAEConfig(latent_dim=10))
+        >>> x = torch.rand(5, 1, 28, 28)
+        >>> model.encode(x).shape, sorted(model.loss_terms(x))
+        (torch.Size([5, 10]), ['kl', 'loss', 'reconstruction'])
     """
 
     config: VAEConfig
@@ -114,6 +120,12 @@ class WAE(_ConvAutoencoder):
     """Wasserstein autoencoder with a deterministic encoder and the MMD penalty (Tolstikhin et al. 2018, Algorithm 2).
 
     Source: https://arxiv.org/abs/1711.01558. `loss_terms` draws the prior's codes from torch's global generator.
+
+    Example:
+        >>> model = WAE(WAEConfig(latent_dim=10))
+        >>> x = torch.rand(5, 1, 28, 28)
+        >>> model.encode(x).shape, sorted(model.loss_terms(x))
+        (torch.Size([5, 10]), ['loss', 'mmd', 'reconstruction'])
     """
 
     config: WAEConfig
@@ -144,6 +156,11 @@ def mmd(x: Tensor, y: Tensor) -> Tensor:
 
     The kernel is the sum of C / (C + ‖a − b‖²) over C = 2d·`KERNEL_SCALES` (Tolstikhin et al. 2018, section 4 and the
     authors' code, with σ² = 1 for the prior N(0, I)). Raises ValueError for fewer than two rows of x or y.
+
+    Example:
+        >>> codes = torch.randn(500, 2)
+        >>> bool(mmd(codes + 1, torch.randn(500, 2)) > mmd(codes, torch.randn(500, 2)))
+        True
     """
     if min(x.shape[0], y.shape[0]) < 2:
         raise ValueError(f"an unbiased MMD needs at least two codes on each side, got {x.shape[0]} and {y.shape[0]}")

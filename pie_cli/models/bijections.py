@@ -18,7 +18,10 @@ from pie_cli.models.recompute import Recomputed, recomputed
 
 
 class Bijection(nn.Module, ABC):
-    """An invertible map y = f(x) with a tractable log|det ∂f/∂x|."""
+    """An invertible map y = f(x) with a tractable log|det ∂f/∂x|.
+
+    x is (B, C, H, W) or (B, D). The map may change this shape, but not the number of variables.
+    """
 
     preserves_volume = False  # True: log|det J| = 0 everywhere, which a composition need not add
 
@@ -32,7 +35,7 @@ class Bijection(nn.Module, ABC):
 
     @abstractmethod
     def inverse(self, y: Tensor) -> Tensor:
-        """Return f⁻¹(y), exact to float precision."""
+        """Return f⁻¹(y), of the shape of x, exact to float precision."""
 
 
 def full_precision(x: Tensor) -> torch.autocast:
@@ -44,13 +47,13 @@ def full_precision(x: Tensor) -> torch.autocast:
 
 
 def joined(first: Tensor, second: Tensor) -> Tensor:
-    """Return [first, second], two groups of features."""
+    """Return [first, second], two groups of features, joined along dimension 1."""
     with full_precision(first):
         return torch.cat([first, second], dim=1)
 
 
 def constant_log_det(x: Tensor, value: float) -> Tensor:
-    """Return the log-determinant `value` for each of a batch, shape (B,)."""
+    """Return the log-determinant `value` for each of a batch, shape (B,), in nats, of float32 at least."""
     return x.new_full((x.shape[0],), value, dtype=torch.promote_types(x.dtype, torch.float32))
 
 
@@ -64,7 +67,17 @@ class VolumePreserving(Bijection):
 
 
 class Composition(Bijection):
-    """F = F_K ∘ … ∘ F_1 (Eq. 14), given from F_1 on; the log-determinants add up."""
+    """F = F_K ∘ … ∘ F_1 (Eq. 14), given from F_1 on; the log-determinants add up.
+
+    Example:
+        >>> f = Composition(SymmetricRange(), CheckerboardDownsample())
+        >>> x = torch.rand(5, 1, 28, 28)
+        >>> y, log_det = f(x)
+        >>> y.shape, log_det.shape
+        (torch.Size([5, 4, 14, 14]), torch.Size([5]))
+        >>> torch.allclose(f.inverse(y), x, atol=1e-6)
+        True
+    """
 
     bijections: Sequence[Bijection]
 
@@ -103,7 +116,12 @@ class Composition(Bijection):
 
 
 class SymmetricRange(Bijection):
-    """x ↦ 2x − 1: images in [0, 1] to the range [−1, 1] in which ε₀² is measured; log|det J| = D log 2."""
+    """x ↦ 2x − 1: images in [0, 1] to the range [−1, 1] in which ε₀² is measured; log|det J| = D log 2.
+
+    Example:
+        >>> SymmetricRange()(torch.zeros(1, 2))
+        (tensor([[-1., -1.]]), tensor([1.3863]))
+    """
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         return self.map(x), constant_log_det(x, math.log(2) * x[0].numel())
@@ -116,7 +134,12 @@ class SymmetricRange(Bijection):
 
 
 class CheckerboardDownsample(VolumePreserving):
-    """C×H×W → 4C×H/2×W/2 by a checkerboard pattern (section 4.4): a permutation."""
+    """(B, C, H, W) → (B, 4C, H/2, W/2) by a checkerboard pattern (section 4.4): a permutation. H and W must be even.
+
+    Example:
+        >>> CheckerboardDownsample().map(torch.arange(4.0).reshape(1, 1, 2, 2)).flatten()
+        tensor([0., 1., 2., 3.])
+    """
 
     def map(self, x: Tensor) -> Tensor:
         return F.pixel_unshuffle(x, 2)
@@ -126,7 +149,12 @@ class CheckerboardDownsample(VolumePreserving):
 
 
 class Flatten(VolumePreserving):
-    """(B, C, H, W) → (B, C·H·W), between the convolutional and the linear blocks; `shape` is (C, H, W)."""
+    """(B, C, H, W) → (B, C·H·W), between the convolutional and the linear blocks; `shape` is (C, H, W).
+
+    Example:
+        >>> Flatten((8, 7, 7)).map(torch.rand(5, 8, 7, 7)).shape
+        torch.Size([5, 392])
+    """
 
     def __init__(self, shape: tuple[int, int, int]) -> None:
         super().__init__()
@@ -146,6 +174,15 @@ class Split(VolumePreserving):
     the inverse is the restriction-extension of Eq. 4. `part` and `unite` do the same without joining the two.
 
     The first `kept` features make up z; `g` predicts r from it, None stands for g = 0 (section 3.4).
+
+    Example:
+        >>> split = Split(kept=2, g=nn.Linear(2, 3))
+        >>> x = torch.rand(5, 5)
+        >>> z, deviation = split.part(x)
+        >>> torch.allclose(split.unite(z, deviation), x)
+        True
+        >>> torch.equal(split.unite(z, None)[:, 2:], split.g(z))
+        True
     """
 
     def __init__(self, kept: int, g: nn.Module | None) -> None:

@@ -16,7 +16,10 @@ ImageShape = Annotated[tuple[Count, Count, Count], Says("must be (C, H, W)")]
 
 @dataclass(frozen=True)
 class ModelConfig(Settings):
-    """What every model has."""
+    """What every model has.
+
+    Raises ValueError, naming the field, if a value has another type or is out of bounds, or two do not go together.
+    """
 
     image_shape: ImageShape = setting((1, 28, 28), "(C, H, W) of the images.", option=False)
     latent_dim: Count = setting(10, "d, the size of z.", name="d")
@@ -27,7 +30,16 @@ class PIEConfig(ModelConfig):
     """Sizes and constants of a PIE; the defaults are the paper's MNIST model, 784→392→196→64→10→10 (section 5.1).
 
     What the paper leaves open is ours: the bounded contraction (without it ε₀² drops out of the likelihood, see
-    `ContractiveScale`), which linear blocks are large, and all widths.
+    `ContractiveScale`), which linear blocks are large, and all widths. Raises ValueError as every `ModelConfig` does.
+
+    Example:
+        >>> PIEConfig().sizes
+        [784, 392, 196, 64, 10, 10]
+        >>> PIEConfig(image_shape=(3, 16, 16), latent_dim=8, linear_dims=()).residual_sizes
+        [384, 192, 184]
+        >>> PIEConfig(image_shape=(1, 30, 28))
+        Traceback (most recent call last):
+        ValueError: image_shape must be (C, H, W) with H and W dividing by 4, got (1, 30, 28)
     """
 
     eps2: Variance = setting(
@@ -88,24 +100,24 @@ class PIEConfig(ModelConfig):
 
     @property
     def conv_sizes(self) -> list[int]:
-        """Number of variables before the first and after each convolutional block: 784, 392, 196."""
+        """Number of variables before the first and after each convolutional block, such as 784, 392, 196."""
         return [math.prod(self.image_shape) // 2**block for block in range(self.conv_blocks + 1)]
 
     @property
     def dims(self) -> tuple[int, ...]:
-        """The sizes between the convolutional blocks and z: `linear_dims`, or the paper's 64 where it lies between."""
+        """The sizes between the convolutional blocks and z, `linear_dims`, or the paper's 64 if it lies between."""
         if self.linear_dims is not None:
             return self.linear_dims
         return (64,) if self.latent_dim < 64 < self.conv_sizes[-1] else ()
 
     @property
     def sizes(self) -> list[int]:
-        """Number of variables before the first and after each block: 784, 392, 196, 64, 10, 10 (section 5.1)."""
+        """Number of variables before the first and after each block; 784, 392, 196, 64, 10, 10 in section 5.1."""
         return [*self.conv_sizes, *self.dims, self.latent_dim, self.latent_dim]
 
     @property
     def residual_sizes(self) -> list[int]:
-        """D_l, the number of residuals of each splitting level, in encoding order: 392, 196, 132, 54."""
+        """D_l, the number of residuals of each splitting level, in encoding order, such as 392, 196, 132, 54."""
         return [before - after for before, after in pairwise(self.sizes) if before > after]
 
     def dense_size(self, before: int, after: int) -> tuple[int, int]:
@@ -123,7 +135,7 @@ class PIEConfig(ModelConfig):
 
 @dataclass(frozen=True)
 class BaselineConfig(ModelConfig):
-    """Sizes of the encoder and decoder that VAE and WAE share."""
+    """Sizes of the encoder and decoder that VAE and WAE share; H and W must divide by 4."""
 
     width: Count = setting(48, "Channels of VAE and WAE at half the image's size; twice as many at a quarter.")
 
@@ -136,7 +148,12 @@ class BaselineConfig(ModelConfig):
 
 @dataclass(frozen=True)
 class VAEConfig(BaselineConfig):
-    """Sizes and likelihood of a VAE."""
+    """Sizes and likelihood of a VAE.
+
+    Example:
+        >>> VAEConfig(latent_dim=8, likelihood="gaussian").variance
+        0.01
+    """
 
     likelihood: Likelihood = setting("bernoulli", "p(x | z) of a VAE.")
     # The default is about what ten code dimensions leave unexplained of MNIST, hence near the most likely variance.
@@ -145,7 +162,12 @@ class VAEConfig(BaselineConfig):
 
 @dataclass(frozen=True)
 class WAEConfig(BaselineConfig):
-    """Sizes and penalty of a WAE-MMD."""
+    """Sizes and penalty of a WAE-MMD.
+
+    Example:
+        >>> WAEConfig(latent_dim=8).mmd_weight
+        10.0
+    """
 
     # 10 in Tolstikhin et al. 2018, whose code multiplies the error by 0.05, which makes it 200 in these units.
     mmd_weight: Weight = setting(10.0, "λ, the weight of WAE's MMD relative to an image's squared error.")

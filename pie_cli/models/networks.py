@@ -17,7 +17,12 @@ Network = Callable[[int, int], nn.Module]  # from its numbers of inputs and outp
 
 
 def conv_network(inputs: int, outputs: int, width: int) -> nn.Module:
-    """Convolutions 3×3, 1×1, 3×3 of `width` channels with ReLU, from (B, inputs, H, W) to (B, outputs, H, W)."""
+    """Convolutions 3×3, 1×1, 3×3 of `width` channels with ReLU, from (B, inputs, H, W) to (B, outputs, H, W).
+
+    Example:
+        >>> conv_network(2, 4, width=16)(torch.rand(5, 2, 7, 7)).shape
+        torch.Size([5, 4, 7, 7])
+    """
     last = _from_zero(nn.Conv2d(width, outputs, 3, padding=1))
     first, second = nn.Conv2d(inputs, width, 3, padding=1), nn.Conv2d(width, width, 1)
     layers = nn.Sequential(first, nn.ReLU(inplace=True), second, nn.ReLU(inplace=True), last)
@@ -25,7 +30,12 @@ def conv_network(inputs: int, outputs: int, width: int) -> nn.Module:
 
 
 def dense_network(inputs: int, outputs: int, width: int, depth: int) -> nn.Module:
-    """`depth` hidden layers of `width` features with ReLU, from (B, inputs) to (B, outputs)."""
+    """`depth` hidden layers of `width` features with ReLU, from (B, inputs) to (B, outputs).
+
+    Example:
+        >>> dense_network(2, 4, width=16, depth=3)(torch.rand(5, 2)).abs().max().item()  # it starts at zero
+        0.0
+    """
     with warnings.catch_warnings():
         # Half of a single feature is no feature: such a network has only its biases.
         warnings.filterwarnings("ignore", "Initializing zero-element tensors")

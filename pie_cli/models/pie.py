@@ -120,14 +120,21 @@ class PIE(Autoencoder):
     """F: x → [z, r] and its pseudo-inverse; a composition of PIE blocks, which is again a PIE (Eq. 15).
 
     Images are float tensors (B, C, H, W) in [0, 1]; the scaling to [−1, 1] is the model's first bijection. What is
-    called residuals here are the deviations r_l − g_l(z_l), which Eq. 17 compares with N(0, ε₀²I).
+    called residuals here are the deviations r_l − g_l(z_l), which Eq. 17 compares with N(0, ε₀²I). `networks` makes those
+    of s, b and g; None stands for the configuration's.
 
     Example:
         >>> model = PIE(PIEConfig(latent_dim=10, eps2=0.01))
         >>> x = torch.rand(5, 1, 28, 28)
         >>> z, residuals, log_det = model(x)
+        >>> z.shape, [tuple(residual.shape) for residual in residuals]
+        (torch.Size([5, 10]), [(5, 392), (5, 196), (5, 132), (5, 54)])
         >>> torch.allclose(model.decode(z, residuals), x, atol=1e-4)
         True
+        >>> torch.equal(model.decode(z, residuals, keep=0), model.decode(z))
+        True
+        >>> model.log_prob(x).shape
+        torch.Size([5])
     """
 
     config: PIEConfig
@@ -157,11 +164,14 @@ class PIE(Autoencoder):
 
     @property
     def eps2(self) -> float | Tensor:
-        """ε₀²."""
+        """ε₀², a variance in the range [−1, 1]; a tensor with a gradient if it is trained too."""
         return self.config.eps2 if self.log_eps2 is None else self.log_eps2.exp()
 
     def log_prob_terms(self, x: Tensor) -> dict[str, Tensor]:
-        """Return the terms of Eq. 17, each (B,) in nats: "log_p_z", "log_p_r1", …, "log_det"; log p(x) is their sum."""
+        """Return the terms of Eq. 17, each (B,) in nats: "log_p_z", "log_p_r1", …, "log_det"; log p(x) is their sum.
+
+        Raises ValueError for images of another shape, as do all methods that take images.
+        """
         z, residuals, log_det = self(x)
         return self._terms(z, residuals, log_det, self.eps2)
 
@@ -178,7 +188,7 @@ class PIE(Autoencoder):
         return bits_per_dim(-self.log_prob(x), x[0].numel())
 
     def loss(self, x: Tensor, eps2: Tensor | None = None, reconstruction: Tensor | None = None) -> Tensor:
-        """Return the mean −log p(x) per pixel value.
+        """Return the mean −log p(x) per pixel value, a scalar in nats.
 
         With a weight of reconstruction, that times the squared error of decoding from z alone is added, in the range
         [−1, 1], to `x` as it is: in training with its noise, whose variance is the least that the error can be.
@@ -263,7 +273,7 @@ class PIE(Autoencoder):
 
     @property
     def first_rotations(self) -> list[Householder]:
-        """Each block's first rotation: those that a start from data gives a constant."""
+        """The first rotation of each block; a start from data gives it a constant."""
         of_blocks = ([one for one in block.flow if isinstance(one, Householder)] for block in self.blocks)
         return [rotations[0] for rotations in of_blocks]
 

@@ -18,7 +18,12 @@ DESCRIPTIONS: dict[Fitted, str] = {"gaussian": "a Gaussian", "fitted": "a mixtur
 
 @one_thread()
 def sample_fitted_codes(codes: Tensor, prior: Fitted, count: int, seed: int) -> Tensor:
-    """Return codes (count, d) from a Gaussian, or a mixture of ten, fitted to `codes` (N, d) by maximum likelihood."""
+    """Return codes (count, d) from a Gaussian, or a mixture of ten, fitted to `codes` (N, d) by maximum likelihood.
+
+    Example:
+        >>> sample_fitted_codes(torch.randn(100, 2), "gaussian", count=5, seed=0).shape
+        torch.Size([5, 2])
+    """
     from sklearn.mixture import GaussianMixture
 
     mixture = GaussianMixture(COMPONENTS[prior], random_state=seed).fit(codes.double().numpy())

@@ -13,7 +13,7 @@ class Recomputed(nn.Module):
     """A chain of bijections of which only the input is kept for the backward pass.
 
     Backward, the chain runs again, keeping the input of each bijection, and each bijection once more: memory does not
-    grow with the length of the chain, and gradients are those of the plain chain.
+    grow with the length of the chain, and gradients are those of the plain chain. `PIE.recompute_activations` uses it.
     """
 
     def __init__(self, bijections: Sequence[nn.Module]) -> None:

@@ -19,7 +19,12 @@ MODELS: dict[type[ModelConfig], Callable[..., Autoencoder]] = {PIEConfig: PIE, V
 
 
 def build_model(config: ModelConfig) -> Autoencoder:
-    """Return a fresh model; its weights come from torch's global generator."""
+    """Return a fresh model; its weights come from torch's global generator.
+
+    Example:
+        >>> type(build_model(WAEConfig())).__name__
+        'WAE'
+    """
     return MODELS[type(config)](config)
 
 

@@ -19,6 +19,11 @@ class Householder(VolumePreserving):
     it there is none, which stands for the identity. The product is orthogonal whatever the optimizer does to the v_k,
     and its inverse is its transpose. Of n features at most n reflections are useful, so no more than that are kept; the
     paper has three (section 5.1).
+
+    Example:
+        >>> h = HouseholderLinear(4).matrix()
+        >>> torch.allclose(h @ h.T, torch.eye(4), atol=1e-6)
+        True
     """
 
     q: Tensor | None
@@ -51,7 +56,7 @@ class Householder(VolumePreserving):
 
     @property
     def constant(self) -> Tensor | None:
-        """Q, shape (n, n); None stands for the identity."""
+        """Q, of shape (n, n), orthogonal; None stands for the identity."""
         q = self.q
         if q is not None and q.dtype == torch.float64:
             # It was stored in float32; one Newton step makes it orthogonal to double precision.
@@ -90,7 +95,13 @@ def _match_constant(module: nn.Module, state_dict: Mapping[str, Tensor], prefix:
 
 
 class HouseholderLinear(Householder):
-    """The invertible linear map of the linear blocks (section 4.3), on (B, n) vectors."""
+    """The invertible linear map of the linear blocks (section 4.3), on (B, n) vectors.
+
+    Example:
+        >>> rotation, x = HouseholderLinear(4), torch.rand(5, 4)
+        >>> torch.allclose(rotation.inverse(rotation.map(x)), x, atol=1e-6)
+        True
+    """
 
     def map(self, x: Tensor) -> Tensor:
         with full_precision(x):
@@ -106,7 +117,13 @@ class HouseholderLinear(Householder):
 
 
 class HouseholderConv1x1(Householder):
-    """The invertible 1×1 convolution of the convolutional blocks (section 4.3), on (B, n, H, W) images."""
+    """The invertible 1×1 convolution of the convolutional blocks (section 4.3), on (B, n, H, W) images.
+
+    Example:
+        >>> rotation, x = HouseholderConv1x1(4), torch.rand(5, 4, 7, 7)
+        >>> torch.allclose(rotation.inverse(rotation.map(x)), x, atol=1e-6)
+        True
+    """
 
     def map(self, x: Tensor) -> Tensor:
         with full_precision(x):

@@ -234,6 +234,15 @@ def save_model(model: Autoencoder, run_folder: Path | str, overwrite: bool = Fal
         ValueError: if it is not a PIE, VAE or WAE, or its configuration does not describe it (it has its own networks,
             say), or a weight is not finite.
         PIEError: if the folder is not empty, unless it holds a run and `overwrite` is set; or if it cannot be written.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> from pie_cli import PIE, PIEConfig
+        >>> model = PIE(PIEConfig(image_shape=(3, 8, 8), latent_dim=4))
+        >>> with TemporaryDirectory() as folder:
+        ...     save_model(model, folder)
+        ...     load_model(folder).sample(2).shape
+        torch.Size([2, 3, 8, 8])
     """
     restored = plain_copy(model)
     run = Run(Path(run_folder), RunConfig(restored.config, training=None))
@@ -252,6 +261,11 @@ def load_model(run_folder: Path | str, device: torch.device | str = "cpu") -> Au
 
     The result does not depend on torch's default type and device, gradient mode and random state, nor change them.
 
-    Raises PIEError if the folder holds no finished run, or a damaged one.
+    Raises PIEError if the folder holds no finished run, or a damaged one. `save_model` has an example.
+
+    Example:
+        >>> load_model("no/such/folder")
+        Traceback (most recent call last):
+        pie_cli.errors.PIEError: no/such/folder is not a run folder: it has no config.json
     """
     return Run.open(Path(run_folder)).load_model(device)
