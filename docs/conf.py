@@ -14,27 +14,12 @@ html_title = "PIE: Pseudo-Invertible Encoder"
 html_theme = "furo"
 html_show_copyright = False
 html_show_sourcelink = html_copy_source = False
-extensions = [
-    "myst_parser",
-    "sphinx.ext.autodoc",
-    "sphinx.ext.napoleon",
-    "commands",
-    "executed",
-    "repository",
-    "settings",
-]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+extensions += ["commands", "executed", "reference", "repository"]  # our own, in _extensions
 
 root_doc = "docs/index"
-include_patterns = ["docs/*.md", "results/README.md", "bench/*.md", "CHANGELOG.md", "CONTRIBUTING.md"]
-exclude_patterns = [
-    ".*",
-    "docs/_*",
-    "results/*/*",
-    "pie_cli",
-    "tests",
-    "studies",
-    "scripts",
-]  # where nothing is looked for
+include_patterns = ["docs/*.md", "results/README.md", "bench/*.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"]
+exclude_patterns = [".*", "docs/_*", "results/*/*", "pie_cli", "tests", "studies", "scripts"]  # not searched
 
 myst_heading_anchors = 3
 smartquotes = False  # they would make a dash of the two hyphens of an option

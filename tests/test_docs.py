@@ -36,7 +36,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     built = subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, check=False, env={**os.environ, "OMP_NUM_THREADS": "1"}
     )
-    assert (built.returncode, built.stderr) == (0, "")
+    assert built.returncode == 0, built.stderr
     return folder
 
 
@@ -70,6 +70,8 @@ def test_every_option_of_the_program_is_on_the_page_of_commands(site: Path) -> N
         assert [option for option in options if option.startswith("--") and option not in section] == []
         for parameter in command.params:
             assert re.sub(r"\[[a-z/]*\]", "", parameter.help) in section
+            if isinstance(parameter.show_default, str):
+                assert f"Default: {parameter.show_default}" in section
 
 
 def test_the_tutorial_shows_what_its_code_prints_and_draws(site: Path) -> None:

@@ -76,7 +76,10 @@ def test_tables_are_those_of_the_record() -> None:
     assert [line for line in expected_rows() if line not in lines] == []
 
 
-@pytest.mark.parametrize("page", [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")], ids=lambda page: page.name)
+PAGES = [page for folder in (".", "docs", "bench", "results") for page in (ROOT / folder).glob("*.md")]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: f"{page.parent.name}/{page.name}")
 def test_links_lead_to_files(page: Path) -> None:
     links = re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text(encoding="utf-8"))
     assert [link for link in links if "://" not in link and not (page.parent / link).exists()] == []

@@ -16,8 +16,8 @@ def described(parameter: Any, context: typer.Context) -> str:
     """Return the Markdown of an option or argument: what `--help` says of it, its default and bounds at the end."""
     names, said = parameter.get_help_record(context)
     text, _, facts = said.partition("  [")
-    facts = re.sub(r"default: \((.*)\)", r"default: \1", facts.removesuffix("]"))
-    return f"```{{option}} {names.replace(' / ', ', ').strip(', ')}\n{prose(text)}\n\n{prose(facts).capitalize()}\n```"
+    facts = re.sub(r"default: (\()?(.*)(?(1)\))", r"Default: \2", facts.removesuffix("]"))
+    return f"```{{option}} {names.replace(' / ', ', ').strip(', ')}\n{prose(text)}\n\n{prose(facts)}\n```"
 
 
 def prose(text: str) -> str:

@@ -99,8 +99,8 @@ class AdditiveCoupling(Coupling, VolumePreserving):
 class AffineCoupling(Coupling):
     """y₁ = s₁(x₂)⊙x₁ + b₁(x₂), y₂ = s₂(y₁)⊙x₂ + b₂(y₁): both groups are transformed (Eq. 18, Fig. 5).
 
-    One network gives s and b together; `scale` maps its raw output to s > 0, elementwise. log|det J| is Σ log s₁ + Σ log s₂
-    (section 4.2).
+    One network gives s and b together; `scale` maps its raw output to s > 0, elementwise; log|det J| is the sum of all
+    log s (section 4.2).
 
     Example:
         >>> coupling = AffineCoupling(5, nn.Linear, ContractiveScale(0.5))

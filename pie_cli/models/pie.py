@@ -120,8 +120,8 @@ class PIE(Autoencoder):
     """F: x → [z, r] and its pseudo-inverse; a composition of PIE blocks, which is again a PIE (Eq. 15).
 
     Images are float tensors (B, C, H, W) in [0, 1]; the scaling to [−1, 1] is the model's first bijection. What is
-    called residuals here are the deviations r_l − g_l(z_l), which Eq. 17 compares with N(0, ε₀²I). `networks` makes those
-    of s, b and g; None stands for the configuration's.
+    called residuals here are the deviations r_l − g_l(z_l), which Eq. 17 compares with N(0, ε₀²I). `networks` makes the
+    networks of s, b and g; None stands for the configuration's.
 
     Example:
         >>> model = PIE(PIEConfig(latent_dim=10, eps2=0.01))

@@ -1,8 +1,9 @@
-"""Configurations in the Python reference: every field with its help and default, also those of the base classes."""
+"""The Python reference: configurations with the help and default of every field, also those of their base classes."""
 
 from dataclasses import fields
 from typing import Any
 
+from docutils import nodes
 from rich.text import Text
 
 from pie_cli.settings import Settings
@@ -26,7 +27,15 @@ def is_settings(one: Any) -> bool:
     return isinstance(one, type) and issubclass(one, Settings)
 
 
+def dashes(app: Any, page: nodes.document) -> None:
+    """Put a dash in the place of the two hyphens that Sphinx puts between a parameter and its description."""
+    for text in page.findall(nodes.Text):
+        if text == " -- ":
+            text.parent.replace(text, nodes.Text(" – "))
+
+
 def setup(app: Any) -> dict[str, bool]:
     app.connect("autodoc-process-signature", signature)
     app.connect("autodoc-process-docstring", docstring, priority=400)  # before napoleon reads it
+    app.connect("doctree-read", dashes)
     return {"parallel_read_safe": True}
