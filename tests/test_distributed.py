@@ -150,7 +150,7 @@ NODE = {"NODE_RANK": "1", "MASTER_ADDR": "localhost", "MASTER_PORT": "29500"}
     [
         ("--devices 0", {}, "--devices"),
         ("--num-nodes 0", {}, "--num-nodes"),
-        ("--devices 3", {}, "--batch-size 128 is the whole batch of all 3 processes and must divide by 3"),
+        ("--devices 3", {}, "--batch-size 128 is the whole batch of all 3 processes and must be divisible by 3"),
         ("--devices 2 --model vae", {}, "VAE and WAE train on one device only"),
         ("--devices 2 --model wae", {}, "VAE and WAE train on one device only"),
         ("--num-nodes 2", {}, "start the command with torchrun or srun"),
@@ -174,7 +174,7 @@ NODE = {"NODE_RANK": "1", "MASTER_ADDR": "localhost", "MASTER_PORT": "29500"}
         ("", {"SLURM_NTASKS": "2", "SLURM_NNODES": "0"}, "the environment variable SLURM_NNODES is '0'"),
         ("", {**TORCHRUN, "RANK": "a"}, "the environment variable RANK is 'a'"),
         ("", {**TORCHRUN, "WORLD_SIZE": "3"}, "torchrun started 3 processes, 2 on this machine"),
-        ("--num-nodes 2", {**NODE, "NODE_RANK": "2"}, "NODE_RANK goes from 0 to 1, not to 2"),
+        ("--num-nodes 2", {**NODE, "NODE_RANK": "2"}, "NODE_RANK must lie between 0 and 1, got 2"),
         ("--num-nodes 2", {**NODE, "MASTER_PORT": "abc"}, "the environment variable MASTER_PORT is 'abc'"),
         ("--precision 16", {}, "--precision"),
     ],

@@ -1,4 +1,4 @@
-"""Drawing, and nothing else: every function takes arrays and returns a figure; `save` writes it with its data."""
+"""Drawing only: each function takes arrays and returns a figure; `save` writes it, and `save_data` writes its data."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
@@ -29,9 +29,9 @@ R = TypeVar("R")
 
 
 def _styled(draw: Callable[P, R]) -> Callable[P, R]:
-    """Let a function draw in matplotlib's own style and `STYLE`, whatever the user has configured.
+    """Make a function draw in matplotlib's own style and `STYLE`, whatever the user has configured.
 
-    Nothing random or dated goes into a file either: the same data give the same bytes.
+    A file has nothing random and no date in it: the same data give the same bytes.
     """
 
     @wraps(draw)
@@ -75,7 +75,7 @@ def draw_images(axes: Axes, images: Array) -> None:
 
 @_styled
 def image_grid(images: Array, title: str, labels: Sequence[str] = ()) -> Figure:
-    """Return a sheet of images (rows, columns, C, H, W), with a label at the left of each row where there are any."""
+    """Return a sheet of images (rows, columns, C, H, W), with a label at the left of each row if there are labels."""
     rows, columns, _, height, _ = images.shape
     margin, head, edge = (1.5 if labels else 0.1), 0.5, 0.1  # inches beside, above and around the images
     width = max(columns * INCHES_PER_IMAGE + margin + edge, 4.0)  # a title needs some room
@@ -131,7 +131,7 @@ def learning_curve(history: pd.DataFrame, title: str) -> Figure:
 @_styled
 def sharpness(values: Sequence[Array], strips: Sequence[Array], names: Sequence[str], title: str) -> Figure:
     """Return the distribution of per-image sharpness of each row of Table 1, beside a strip of its images."""
-    height = 0.7 * len(names)  # inches, of both halves, so that each strip stands beside its distribution
+    height = 0.7 * len(names)  # inches, the same for both halves, so that each strip stands beside its distribution
     strip = height / len(names) * len(strips[0])
     figure = Figure(figsize=(4.5 + strip, height + 0.9), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=(4, strip))
@@ -154,7 +154,7 @@ def sharpness(values: Sequence[Array], strips: Sequence[Array], names: Sequence[
 
 @_styled
 def figure_7(columns: Sequence[Mapping[str, Array]], labels: NDArray[np.int64], titles: Sequence[str]) -> Figure:
-    """Return the page of Fig. 7: rows (a) to (e), one column a run.
+    """Return the page of Fig. 7: rows (a) to (e), one column per run.
 
     A column has "reconstructions", "samples", "narrow" and "interpolations" as (rows, columns, C, H, W) images, and a
     "plane" (N, 2), whose points have the digits `labels`.
@@ -183,7 +183,7 @@ def figure_7(columns: Sequence[Mapping[str, Array]], labels: NDArray[np.int64], 
 
 @_styled
 def panels(images: Sequence[Array], titles: Sequence[str]) -> Figure:
-    """Return sheets of images side by side, with a title each (Fig. 8)."""
+    """Return sheets of images side by side, each with a title (Fig. 8)."""
     rows, columns = images[0].shape[:2]
     width = columns * INCHES_PER_IMAGE * 0.8
     figure = Figure(figsize=(len(images) * (width + 0.2), rows * INCHES_PER_IMAGE * 0.8 + 0.5), layout="constrained")

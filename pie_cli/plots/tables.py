@@ -10,7 +10,7 @@ from rich.text import Text
 from pie_cli.io.files import write_text
 from pie_cli.io.text import markdown_text, one_line
 
-# Of symbols that not every LaTeX engine knows.
+# LaTeX commands for symbols that not every LaTeX engine knows.
 LATEX = {"ε₀²": r"$\varepsilon_0^2$", "±": r"$\pm$", "−": "$-$", "–": "--", "|": r"$|$", "é": r"\'e"}
 
 
@@ -19,7 +19,7 @@ def write_table(
 ) -> list[Path]:
     """Write `frame` as stem.md and stem.tex, rounded and with a note below, and in full precision as stem.csv.
 
-    `raw`, if given, takes its place in the CSV: the single runs behind a summary.
+    `raw`, if given, replaces it in the CSV: the single runs behind a summary.
     """
     paths = [stem.with_name(f"{stem.name}.{kind}") for kind in ("csv", "md", "tex")]
     write_text(paths[0], (frame if raw is None else raw).to_csv(index=False, lineterminator="\n"))
@@ -34,14 +34,14 @@ def write_table(
 
 
 def markdown(frame: pd.DataFrame, digits: int = 4) -> str:
-    """Return `frame` as a Markdown table, rounded; what is markup in a cell is escaped."""
+    """Return `frame` as a Markdown table, rounded; markup in a cell is escaped."""
     text = rounded(frame, digits).map(markdown_text).rename(columns=lambda name: markdown_text(str(name)))
     align = ["left", *["right"] * (len(frame.columns) - 1)]
     return str(text.to_markdown(index=False, colalign=align, disable_numparse=True))
 
 
 def print_table(console: Console, frame: pd.DataFrame, title: str, digits: int = 4) -> None:
-    """Print `frame`, rounded; in a narrow terminal its lines are longer than a row, since a cut number is none."""
+    """Print `frame`, rounded; lines may be longer than a narrow terminal is wide, so that no number is cut."""
     table = Table(title=Text(title), title_justify="left")
     for index, column in enumerate(frame.columns):
         table.add_column(str(column), justify="left" if index == 0 else "right", no_wrap=True)

@@ -28,7 +28,7 @@ def training_batch(
 ) -> Tensor:
     """Return uint8 images (B, C, H, W) as the model sees them in training: in [0, 1], dequantised, noisy.
 
-    The noise's variance is in units of [−1, 1], where a step of 1 in [0, 1] is 2: hence the half.
+    The noise's variance is in units of [−1, 1], where a step of 1 in [0, 1] has length 2: hence the factor 1/2.
     """
     x = images.float()
     x = (x + torch.rand(x.shape, generator=generator, device=x.device)) / 256 if config.dequantise else x / 255
@@ -40,8 +40,8 @@ def training_batch(
 def annealing(config: RunConfig, progress: float) -> float:
     """Return the factor on ε₀² and on the noise's variance when a share `progress` of all steps is done.
 
-    It falls exponentially from ANNEAL_FROM / ε₀² to 1, and is 1 throughout where ε₀² is not smaller: of the paper's
-    three, only ε₀² = 0.01 is annealed.
+    It falls exponentially from ANNEAL_FROM / ε₀² to 1, and is 1 throughout unless ε₀² is smaller than ANNEAL_FROM: of
+    the paper's three values, only 0.01 is annealed.
     """
     share = config.resolved.anneal
     if not share or progress >= share or not isinstance(config.model, PIEConfig):
@@ -50,7 +50,7 @@ def annealing(config: RunConfig, progress: float) -> float:
 
 
 def loss_weights(config: RunConfig, progress: float, device: torch.device) -> dict[str, Tensor]:
-    """Return the arguments of the loss at a point of the training; tensors, which change without compiling again."""
+    """Return the arguments of the loss at a point of the training, as tensors, which change without recompilation."""
     share, start = config.resolved.anneal, config.resolved.reconstruction_start
     if not (share and isinstance(config.model, PIEConfig)):
         return {}

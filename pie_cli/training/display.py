@@ -1,4 +1,4 @@
-"""How a training shows itself: a live bar in a terminal, plain lines elsewhere."""
+"""The progress of a training: a live bar in a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LINE_SECONDS = 60.0  # between plain lines
 
 
 class Display:
-    """Where a training shows its progress; this one shows nothing."""
+    """Shows the progress of a training; this base class shows nothing."""
 
     def __enter__(self) -> Self:
         return self
@@ -27,13 +27,13 @@ class Display:
         return None
 
     def note(self, line: str) -> None:
-        """Show a line of what the user should know."""
+        """Show a line that the user should read."""
 
     def start(self, steps: int, steps_per_epoch: int, batch_size: int, step: int) -> None:
         """Begin at `step` of `steps`."""
 
     def step(self, step: int, loss: Tensor) -> None:
-        """Say that `step` steps are done, the last of which had this loss."""
+        """Note that `step` steps are done, and the loss of the last one."""
 
     def epoch(self, row: Mapping[str, float]) -> None:
         """Show an epoch's row of metrics."""
@@ -42,8 +42,8 @@ class Display:
 class TrainingDisplay(Display):
     """Shows epoch, images/s, time left, loss and the validation MSE of decoding from z alone.
 
-    Whether the console is a terminal decides between bar and lines. A log is opened when the training starts, and then
-    also gets each epoch's numbers.
+    It shows a bar if the console is a terminal, else lines. A log is opened when the training starts, and then also
+    gets each epoch's numbers.
     """
 
     def __init__(self, console: Console, title: str, open_log: Callable[[], SummaryWriter] | None = None) -> None:
@@ -98,7 +98,7 @@ class TrainingDisplay(Display):
 
 
 def _columns(width: int) -> list[ProgressColumn]:
-    """Return what a bar of so many characters has room for: always the epoch, the bar, the MSE and the time left."""
+    """Return the columns that fit into this width: always the epoch, the bar, the MSE and the time left."""
     speed = [TextColumn("{task.fields[speed]:,.0f} images/s")] * (width >= 80)
     loss = [TextColumn("loss {task.fields[loss]:.3f}")] * (width >= 60)
     bar, mse = BarColumn(bar_width=8 if width < 60 else 16), TextColumn("MSE {task.fields[mse]}")

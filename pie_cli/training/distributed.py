@@ -1,8 +1,8 @@
-"""One training in several processes: who may take part, how they start, where they agree, and that they end together.
+"""One training in several processes: which runs allow it, how they start, what they agree on, how they end together.
 
-Every process (a rank) runs the same command on one device. torchrun starts and watches them on one machine
-(`start_ranks`, which `devices` calls for) or, by hand, on several; Slurm and others start them too. Fabric sees that in
-the environment.
+Every process (a rank) runs the same command on one device. `start_ranks` has torchrun start and watch the ranks of this
+machine. They can also be started by torchrun by hand, by Slurm or by another launcher. Fabric finds out from the
+environment.
 """
 
 import logging
@@ -45,10 +45,10 @@ def plan_execution(
     recompute: bool = False,
     report: Callable[[str], None] = print,
 ) -> Execution:
-    """Return where a run trains. Raises UsageError if the machine, the surroundings or the run do not allow it.
+    """Return where a run trains. Raises UsageError if the machine, the launcher or the run does not allow it.
 
-    None stands for as many devices (on each node) and nodes as torchrun or Slurm has started, or 1. `report` is given a
-    line where there is no compiler, so that nothing is compiled, and where the precision makes training slow.
+    None stands for as many devices (on each node) and nodes as torchrun or Slurm has started, else 1. `report` gets a
+    line if there is no compiler, so that nothing is compiled, and if the precision makes training slow.
     """
     if (started := _started_processes()) is not None:
         there = (devices or 1, started[1]) if _starts_its_own(started, devices) else started
@@ -62,7 +62,7 @@ def plan_execution(
         advice = "start the command with torchrun or srun, or set MASTER_ADDR, MASTER_PORT and NODE_RANK on every node"
         raise UsageError(f"`num_nodes` {num_nodes}: nothing says where the other nodes are; {advice}")
     if num_nodes > 1 and not _launched() and (number := _this_node()[0]) >= num_nodes:
-        raise UsageError(f"`num_nodes` {num_nodes}: their NODE_RANK goes from 0 to {num_nodes - 1}, not to {number}")
+        raise UsageError(f"`num_nodes` {num_nodes}: NODE_RANK must lie between 0 and {num_nodes - 1}, got {number}")
     if recompute and (compiled or not isinstance(config.model, PIEConfig)):
         raise UsageError("`recompute` inverts a PIE's bijections: it does not go with VAE, WAE or `compile`")
     if compiled and not can_compile(accelerator):
@@ -80,12 +80,12 @@ def plan_execution(
         raise UsageError(f"{world_size} processes: VAE and WAE train on one device only, since {reason}")
     if size % world_size:
         whole = f"is the whole batch of all {world_size} processes"
-        raise UsageError(f"`batch_size` {size} {whole} and must divide by {world_size}")
+        raise UsageError(f"`batch_size` {size} {whole} and must be divisible by {world_size}")
     return execution
 
 
 def _starts_its_own(started: tuple[int, int], devices: int | None) -> bool:
-    """Return whether this process, Slurm's only task on its node, is to start the processes of the node."""
+    """Return whether this process, Slurm's only task on its node, must start the processes of the node."""
     return started[0] == 1 and (devices or 1) > 1 and not _torchrun()
 
 
@@ -95,7 +95,9 @@ def _started_processes() -> tuple[int, int] | None:
         _number("RANK", least=0)
         local, world = _number("LOCAL_WORLD_SIZE"), _number("WORLD_SIZE")
         if world % local:
-            raise UsageError(f"torchrun started {world} processes, {local} on this machine; start as many on each")
+            raise UsageError(
+                f"torchrun started {world} processes, {local} on this machine; start the same number on each"
+            )
         return local, world // local
     if environments.SLURMEnvironment.detect():
         tasks, nodes = _number("SLURM_NTASKS"), _number("SLURM_NNODES", "1")
@@ -109,13 +111,13 @@ def _started_processes() -> tuple[int, int] | None:
 
 
 def _torchrun() -> bool:
-    """Return whether torchrun has started this process: one of its variables alone is a stray one."""
+    """Return whether torchrun has started this process. It sets all of these variables; one alone is a stray one."""
     there = {"RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE"} <= os.environ.keys()
     return there and environments.TorchElasticEnvironment.detect()
 
 
 def _number(name: str, default: str = "", least: int = 1) -> int:
-    """Return the whole number in a launcher's environment variable. Raises UsageError where there is none."""
+    """Return the whole number in a launcher's environment variable. Raises UsageError if there is none."""
     text = os.environ.get(name, default)
     if not text.isdecimal() or int(text) < least:
         raise UsageError(
@@ -130,14 +132,14 @@ def _launched() -> bool:
 
 
 def lacks_ranks(execution: Execution) -> bool:
-    """Return whether the processes of a training are still to be started, by `start_ranks`."""
+    """Return whether `start_ranks` must still start the processes of a training."""
     started = _started_processes()
     launched = _launched() and not (started and _starts_its_own(started, execution.devices))
     return execution.world_size > 1 and not launched
 
 
 def _this_node() -> tuple[int, str]:
-    """Return this machine's number among those of a training, and where the first one waits for the others."""
+    """Return this machine's number among those of a training, and the address where the first waits for the others."""
     if environments.SLURMEnvironment.detect():
         slurm = environments.SLURMEnvironment()
         return slurm.node_rank(), f"{slurm.main_address}:{slurm.main_port}"
@@ -147,15 +149,15 @@ def _this_node() -> tuple[int, str]:
 def start_ranks(execution: Execution) -> None:
     """Run this program's command line again in every rank of this machine, under torchrun, until all have ended.
 
-    What a rank has to say it says itself. Raises PIEError if one was killed, SystemExit with its exit code if one
-    failed or was asked to stop.
+    Each rank reports its own errors. Raises PIEError if one was killed, SystemExit with its exit code if one failed or
+    was asked to stop.
     """
     from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-    logging.disable()  # here nothing but torchrun logs, of what this program says itself
+    logging.disable()  # only torchrun logs here, and this program reports the same itself
     os.environ[WATCHED] = "1"
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # a rank prints no stack when another one has ended
     alone = execution.num_nodes == 1
@@ -189,9 +191,9 @@ def start_ranks(execution: Execution) -> None:
 
 
 def start_processes(config: TrainingConfig, execution: Execution) -> Fabric:
-    """Return Fabric in this process, joined to those that take part."""
+    """Return Fabric in this process, connected to the others of the training."""
     mixed = _MixedPrecision(config.precision, execution.accelerator) if config.precision == "bf16-mixed" else None
-    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # each rank would report that it is there
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # each rank would report that it has started
     fabric = Fabric(
         accelerator=execution.accelerator, devices=execution.devices, num_nodes=execution.num_nodes, plugins=mixed
     )
@@ -201,7 +203,7 @@ def start_processes(config: TrainingConfig, execution: Execution) -> Fabric:
 
 
 class _MixedPrecision(MixedPrecision):
-    """Fabric's, but images come to the model in float32: in bfloat16 they would lose their grey levels and noise."""
+    """Fabric's, but images reach the model in float32: in bfloat16 they would lose their grey levels and noise."""
 
     def convert_input(self, data: Any) -> Any:
         return data
@@ -225,20 +227,20 @@ def agreed_signal(fabric: Fabric, signum: int | None) -> int:
 
 @contextmanager
 def ending_together(execution: Execution) -> Iterator[None]:
-    """Within the block all ranks do the same, so that they fail alike: rank 0 tells it and has the exit code.
+    """Within the block, all ranks do the same and so fail alike: only rank 0 reports it and has the exit code.
 
-    Rank 0 raises PIEError, also where another process died, or Interrupted; the others, silently, SystemExit.
+    Rank 0 raises PIEError, also if another process died, or Interrupted; the others silently raise SystemExit.
     """
     try:
         yield
     except (PIEError, Interrupted):
         if execution.is_main:
             raise
-        sys.exit(0)  # none has died, which is all that rank 0 wants to know while it may still be saving
+        sys.exit(0)  # not a failure, which would end rank 0 while it may still be saving
     except RuntimeError as error:
         if not (isinstance(error, torch.distributed.DistError) or "gloo" in str(error)):
             raise
-        ignore_signals()  # whoever watches the ranks sends one, while Python takes a moment to end this one
+        ignore_signals()  # the launcher sends one while Python takes a moment to end this process
         if execution.is_main and WATCHED not in os.environ:
             raise PIEError(LOST) from error
         sys.exit(1)

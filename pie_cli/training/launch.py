@@ -37,7 +37,7 @@ def open_for_training(
     is_main: bool = True,
     build: Build = build_model,
 ) -> Run:
-    """Return the run to train; nothing is written yet, and what is there is never overwritten unasked.
+    """Return the run to train; nothing is written yet, and an existing run is overwritten only on request.
 
     Raises:
         UsageError: if the run exists without `resume` or `overwrite`, or with both, or has another configuration.
@@ -45,23 +45,23 @@ def open_for_training(
         Held: if another process trains it.
     """
     if resume and overwrite:
-        raise UsageError("`resume` goes on with a run and `overwrite` trains it anew; give one of them")
+        raise UsageError("`resume` goes on with a run and `overwrite` trains it again; give one of them")
     run = replace(run_of(config, results_dir), build=build)
     if run.exists and not run.finished and is_main:
-        with run.lock():  # before anybody is told to resume or to overwrite what is being trained
+        with run.lock():  # nobody should be told to resume or overwrite a run that is being trained
             pass
     if run.exists and not overwrite:
         if not resume:
-            advice = "add `resume` to go on with it, `overwrite` to train it anew, or choose another `results_dir`"
+            advice = "add `resume` to go on with it, `overwrite` to train it again, or choose another `results_dir`"
             raise UsageError(f"{run.folder} exists; {advice}")
         check_configuration(run)
         if run.finished:
-            run.load_model()  # "complete" is said of good weights only
+            run.load_model()  # only a run with good weights is called complete
     return run
 
 
 def check_configuration(run: Run) -> None:
-    """Raise UsageError if the folder holds a run of another configuration; none at all is fine."""
+    """Raise UsageError if the folder holds a run of another configuration; no run at all is fine."""
     known = Run.open(run.folder).config if run.exists else None
     if known and known.training is None:
         advice = "choose another `results_dir`, or replace it with `overwrite`"
@@ -69,9 +69,9 @@ def check_configuration(run: Run) -> None:
     if known and (differences := known.differences(run.config)):
         advice = "give the same settings, choose another `results_dir`, or train it again with `overwrite`"
         if known.resolved.epochs != run.config.resolved.epochs:
-            # A longer one has other learning rates from the first step on, and a finished one has none left.
-            advice = f"the learning rate falls over all epochs, so that a training cannot be made longer; {advice}"
-        raise UsageError(f"{run.folder} was trained otherwise ({'; '.join(differences)}); {advice}")
+            # A longer training has other learning rates from the first step on, and a finished one has none left.
+            advice = f"the learning rate falls over all epochs, so a training cannot be made longer; {advice}"
+        raise UsageError(f"{run.folder} was trained with other settings ({'; '.join(differences)}); {advice}")
 
 
 def describe(run: Run, execution: Execution) -> str:
@@ -90,12 +90,12 @@ def train_run(
 ) -> None:
     """Train the run (see `loop.train`) and draw its learning curve; a finished run is left as it is.
 
-    Of several processes of one training, the first alone holds the run's lock. Raises Held if another one trains it.
+    If one training has several processes, only the first holds the run's lock. Raises Held if another training has it.
     """
     batches_per_epoch(dataset, run.config.resolved)  # what cannot be trained leaves no folder behind
     with run.lock() if execution.is_main else nullcontext():
         if not overwrite:
-            check_configuration(run)  # of whatever another process has made of it by now
+            check_configuration(run)  # again: another process may have created the run by now
         if overwrite or not run.finished:
             if execution.is_main:
                 run.remove_litter()
@@ -106,7 +106,7 @@ def train_run(
 
 
 def complete(run: Run) -> None:
-    """Do what comes after the weights of a finished run, where a process was killed before it: tidy up, draw."""
+    """Tidy up and draw after a run's weights are written, unless that is done; a process may be killed in between."""
     run.remove_checkpoints()
     run.remove_litter()
     stem, metrics = run.folder / "learning_curve", run.folder / "metrics.csv"
@@ -115,7 +115,7 @@ def complete(run: Run) -> None:
 
 
 def tensorboard_log(run: Run) -> Callable[[], SummaryWriter]:
-    """Return what opens TensorBoard's files in the run folder. Raises UsageError where the extra is missing."""
+    """Return a function that opens TensorBoard's log in the run folder. Raises UsageError if the extra is missing."""
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:

@@ -29,17 +29,17 @@ from pie_cli.training.validate import validate
 
 CHECKPOINT_STEPS = 200  # steps between checkpoints; one is also written at each epoch's end and on a signal
 START_IMAGES = 10_000  # images that the start from the data looks at
-CHECK_SAMPLES = 1_000  # samples from the prior that each epoch looks at
+CHECK_SAMPLES = 1_000  # samples from the prior that are checked after each epoch
 
 
 @dataclass(frozen=True)
 class Parts:
     """What a training is put together from; an experiment passes its own. The model is the run's (`Run.build`).
 
-    `treat` makes of uint8 images what the model sees, given the settings, a generator and a factor on the noise.
-    `weigh` gives the loss its arguments, given the run's configuration, the share of steps done and the device.
-    `average` makes the running average of the weights that is validated and kept; None keeps the last ones. It starts
-    again where a training is resumed.
+    `treat` turns uint8 images into what the model sees, given the settings, a generator and a factor on the noise.
+    `weigh` returns the loss's arguments, given the run's configuration, the share of steps done and the device.
+    `average` makes the running average of the weights that is validated and kept; None keeps the last weights. It
+    starts again when a training is resumed.
     """
 
     treat: Callable[..., Tensor] = training_batch
@@ -56,10 +56,11 @@ def train(
     overwrite: bool = False,
     parts: Parts | None = None,
 ) -> Autoencoder:
-    """Train the run's model, from its checkpoint where there is one, and write all of the run's files.
+    """Train the run's model, from its checkpoint if there is one, and write all of the run's files.
 
-    The validation images make each epoch's row of metrics. With `overwrite`, what the folder holds is trained anew. Of
-    several processes each takes its part of every batch, and the first alone reads and writes the folder.
+    Each epoch's row of metrics is measured on the validation images. With `overwrite`, the run in the folder is trained
+    again. If there are several processes, each takes its part of every batch, and only the first reads and writes the
+    folder.
 
     Raises:
         UsageError: if a batch has more images than there are.
@@ -92,7 +93,7 @@ def train(
 
 
 class _Training:
-    """The parts of a training, joined: one step, the check after an epoch, the files at the end."""
+    """The parts of a training, put together: one step, the check after an epoch, the files at the end."""
 
     def __init__(
         self, run: Run, dataset: Dataset, execution: Execution, parts: Parts, display: Display, overwrite: bool
@@ -100,7 +101,7 @@ class _Training:
         self.run, self.dataset, self.execution, self.parts = run, dataset, execution, parts
         self.config = run.config.resolved
         self.steps_per_epoch = batches_per_epoch(dataset, self.config)
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # CUDA's condition for deterministic products
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # CUDA needs it for deterministic products
         torch.use_deterministic_algorithms(True, warn_only=True)
         self.fabric = start_processes(self.config, execution)
         if self.fabric.is_global_zero and overwrite:
@@ -143,8 +144,8 @@ class _Training:
         """Make one step and return its loss, the mean over all processes. Raises PIEError if it is not finite."""
         state, fabric, config = self.state, self.fabric, self.config
         progress = state.step / state.steps
-        # Every rank draws the noise of the whole batch and then takes its part, as large as all others: so the batch,
-        # and the mean over ranks of the gradients of their means, do not depend on the number of ranks.
+        # Every rank draws the noise of the whole batch and then takes its part; all parts have the same size. So
+        # neither the batch nor the mean of the ranks' gradients depends on the number of ranks.
         factor = annealing(self.run.config, progress)
         whole = self.parts.treat(self.images[self._indices()], config, state.noise, factor)
         with fabric.autocast():
@@ -172,12 +173,12 @@ class _Training:
 
     def health(self) -> dict[str, float]:
         """Return what `validate` finds."""
-        # Batches of other sizes would be compiled again.
+        # Batches of other sizes would cause another compilation.
         with torch.compiler.set_stance("force_eager") if self.execution.compiled else nullcontext():
             return validate(self.shown, self.dataset.validation, self.config, CHECK_SAMPLES, self.parts.treat)
 
     def finish(self) -> None:
-        """Write the run's last files; the weights, which say that it is finished, last of all."""
+        """Write the run's last files; the weights, which mark it as finished, come last."""
         facts: dict[str, Any] = {"run": self.run.name, "seed": self.config.seed, "data": self.dataset.name}
         facts |= {"wall_seconds": round(self.state.seconds, 1), "world_size": self.fabric.world_size}
         facts["parameters"] = sum(p.numel() for p in self.state.model.parameters())

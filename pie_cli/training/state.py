@@ -1,4 +1,4 @@
-"""All that changes during a training, and what a checkpoint holds of it, so that it goes on from any step exactly."""
+"""All that changes during a training, and what a checkpoint holds of it, so that any step can be resumed exactly."""
 
 import math
 import time
@@ -17,10 +17,10 @@ from pie_cli.io.tensors import check_tensors
 from pie_cli.models.base import Autoencoder
 from pie_cli.runs.folder import Run
 
-# From an optimizer, the peak of the learning rate, the number of steps, and the last step that was made (-1: none).
+# Its arguments: an optimizer, the peak of the learning rate, the number of steps, and the last step made (-1: none).
 Schedule = Callable[[Optimizer, float, int, int], LRScheduler]
 
-_FLAT = StateDictOptions(flatten_optimizer_state_dict=True)  # one tensor a name
+_FLAT = StateDictOptions(flatten_optimizer_state_dict=True)  # one tensor per name
 
 
 def one_cycle(optimizer: Optimizer, peak: float, steps: int, last: int) -> LRScheduler:
@@ -31,7 +31,7 @@ def one_cycle(optimizer: Optimizer, peak: float, steps: int, last: int) -> LRSch
 class TrainingState:
     """Model, optimizer, schedule, position, random generators and history of a training.
 
-    The model is moved to the device; every value of the configuration is resolved; `steps` are those of the whole.
+    The model is moved to the device. Every value of `config` must be resolved. `steps` counts the whole training.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class TrainingState:
 
     @property
     def seconds(self) -> float:
-        """Time spent on this training, over all interruptions."""
+        """Time spent on this training, before and after interruptions."""
         return time.monotonic() - self.started
 
     def advance(self, loss: Tensor) -> None:
@@ -89,7 +89,7 @@ class TrainingState:
         return tensors
 
     def check(self, tensors: dict[str, Tensor], metadata: dict[str, Any]) -> None:
-        """Raise ValueError unless these are what `save` writes in this training; PIEError on another kind of device."""
+        """Raise ValueError unless `save` writes such values in this training; PIEError for another kind of device."""
         if "noise" in tensors and tensors["noise"].shape != self.noise.get_state().shape:
             problem = "the checkpoint was written on another kind of device"
             raise PIEError(f"{problem}: go on with that `device`, or start again with `overwrite`")
@@ -108,7 +108,7 @@ class TrainingState:
         if not (isinstance(history, list) and all(isinstance(row, dict) for row in history)):
             raise ValueError("its history has no rows")
         if not all(type(number) in (int, float) for row in history for number in row.values()):
-            raise ValueError("its history has something else than numbers")
+            raise ValueError("its history has something other than numbers")
         try:
             for name, device in (("noise", self.noise.device), ("rng.cpu", torch.device("cpu"))):
                 torch.Generator(device).set_state(tensors[name])
@@ -116,14 +116,14 @@ class TrainingState:
             raise ValueError("the state of a random generator cannot be used") from error
 
     def restore(self, tensors: dict[str, Tensor], metadata: dict[str, Any]) -> None:
-        """Become what `save` wrote, given what `check` has found to be that."""
+        """Restore what `save` wrote; `check` must have accepted it."""
         self.model.load_state_dict(_group(tensors, "model."))
         parameters = dict(self.model.named_parameters())
         adam: dict[str, Any] = get_optimizer_state_dict(self.model, self.optimizer, options=_FLAT)
         for name, tensor in _group(tensors, "optimizer.").items():
             parameter = parameters[name.removeprefix("state.").rpartition(".")[0]]
             if tensor.shape == parameter.shape:
-                # The fused Adam walks through memory, so its averages must lie in it as the parameter does.
+                # The fused Adam walks through memory in order, so its averages need the parameter's memory layout.
                 tensor = torch.empty_like(parameter, requires_grad=False).copy_(tensor)
             adam[name] = tensor
         set_optimizer_state_dict(self.model, self.optimizer, adam, options=_FLAT)
@@ -139,5 +139,5 @@ class TrainingState:
 
 
 def _group(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """Return the tensors whose names begin so, by what follows."""
+    """Return the tensors whose names begin with `prefix`, by the rest of the name."""
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

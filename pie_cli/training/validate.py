@@ -21,7 +21,7 @@ Treatment = Callable[[Tensor, TrainingConfig, torch.Generator], Tensor]
 def validate(
     model: Autoencoder, images: ImageSet, config: TrainingConfig, samples: int, treat: Treatment = training_batch
 ) -> dict[str, float]:
-    """Return the validation loss and its terms, z-only reconstruction MSE, the spread of z and the health of samples.
+    """Return validation loss and its terms, MSE of reconstruction from z alone, spread of z and health of samples.
 
     The loss is that of images treated as in training, with the same noise at every epoch; the MSE is that of the clean
     images from z alone, clipped to [0, 1], per pixel value. Random generators are left as they were.
