@@ -2,10 +2,11 @@
 #     docker build -t pie . && docker run --rm -v "$PWD/results:/app/results" pie
 FROM python:3.12-slim-bookworm
 
-# HOME and the cache (the default data folder is /cache/pie) lie where any user may write, so that `--user` works.
+# All that is written beside results lies in /cache (the default data folder is /cache/pie), where any user may write, so
+# that `--user` and `--read-only` work.
 # USER is set because a number without a name in /etc/passwd makes getpass.getuser() fail, which PyTorch may call.
 # Unbuffered, so that `docker logs` shows progress as it happens.
-ENV HOME=/cache XDG_CACHE_HOME=/cache USER=pie PYTHONUNBUFFERED=1
+ENV HOME=/cache XDG_CACHE_HOME=/cache TMPDIR=/cache USER=pie PYTHONUNBUFFERED=1
 RUN useradd --uid 1000 --home-dir /cache --no-create-home pie \
  && install -d -m 1777 /app/results /cache /cache/pie
 

@@ -180,6 +180,12 @@ def test_the_image_runs_as_a_user_without_rights() -> None:
     assert arguments_of("USER") == ["1000"]
 
 
+def test_everything_is_written_to_the_volumes() -> None:
+    (environment,), (volumes,) = arguments_of("ENV"), arguments_of("VOLUME")
+    assert json.loads(volumes) == ["/app/results", "/cache"]
+    assert {"HOME=/cache", "XDG_CACHE_HOME=/cache", "TMPDIR=/cache"} <= set(environment.split())
+
+
 def test_entrypoint_and_command_exist() -> None:
     (entrypoint,), (default,) = arguments_of("ENTRYPOINT"), arguments_of("CMD")
     (program,) = json.loads(entrypoint)
