@@ -1,1 +1,1 @@
-"""This project against what one would otherwise write: `python -m bench` writes bench/RESULTS.md."""
+"""This project against the code that you would otherwise write: `python -m bench` writes bench/RESULTS.md."""

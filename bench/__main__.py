@@ -21,8 +21,8 @@ MEMORY_REPEATS, MEMORY_STEPS = 3, 3
 
 
 def main() -> None:
-    """Measure everything, the cheap things first, and write the page."""
-    from bench import loops, report  # here, so that a missing library is one line
+    """Measure everything, cheap things first, and write the page."""
+    from bench import loops, report  # imported here, so that a missing library is reported in one line
 
     options = options_from(__doc__, Path("bench/RESULTS.md"), repeats=5)
     start = time.monotonic()

@@ -19,14 +19,14 @@ from pie_cli.models.networks import conv_network, dense_network
 
 @dataclass(frozen=True)
 class Block:
-    """What the parts of one PIE block have to be.
+    """What the parts of one PIE block must be.
 
     Arguments:
         shape: of the variables in the block, (C, H, W) after the downsampling or (D,).
         kept: number of features that make up z.
-        network: makes a network of s and b, or g, from its numbers of inputs and outputs; contiguous in memory, as
-            PyTorch makes layers unless it is told otherwise.
-        scale: maps a coupling's raw output to s; None where the couplings only shift, and their networks give b alone.
+        network: makes a network of s and b, or g, from its numbers of inputs and outputs; contiguous in memory,
+            PyTorch's default.
+        scale: maps a coupling's raw output to s; None if the couplings only shift, so that their networks give only b.
     """
 
     shape: tuple[int, ...]
@@ -64,7 +64,7 @@ class Block:
 
 
 def blocks(config: PIEConfig) -> list[Block]:
-    """Return the blocks of a PIE, in encoding order. Raises ValueError for a model without g."""
+    """Return the blocks of a PIE in encoding order. Raises ValueError for a model without g."""
     if not config.predict_residual:
         raise ValueError("the comparison is of models with g")
     channels, height, width = config.image_shape
@@ -82,7 +82,7 @@ def blocks(config: PIEConfig) -> list[Block]:
 
 
 def _scale(config: PIEConfig, a: float) -> Scaling | None:
-    """Return s of the couplings in a block with contraction a, as in `pie_cli.PIE`; None where they only shift."""
+    """Return s of the couplings in a block with contraction a, as in `pie_cli.PIE`; None if they only shift."""
     if config.scale == "affine":
         return affine_scale
     return None if config.scale == "additive" or a == 0 else ContractiveScale(a)
@@ -93,9 +93,9 @@ def _contiguous(width: int, inputs: int, outputs: int) -> nn.Module:
 
 
 class Peer(nn.Module, ABC):
-    """A PIE put together from another library's parts: what of `pie_cli.PIE`'s interface is compared.
+    """A PIE built from another library's parts, with those methods of `pie_cli.PIE` that are compared.
 
-    Images are (B, C, H, W) in [0, 1]; the scaling to [−1, 1] is outside of the library's flow.
+    Images are (B, C, H, W) in [0, 1]; they are scaled to [−1, 1] outside the library's flow.
     """
 
     def __init__(self, config: PIEConfig) -> None:

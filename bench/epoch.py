@@ -1,7 +1,7 @@
-"""One MNIST epoch of the default PIE, as it was at an earlier commit and as it is: `python -m bench.epoch REVISION`.
+"""One MNIST epoch of the default PIE, at an earlier commit and now: `python -m bench.epoch REVISION`.
 
-Each side is a `pie train --epochs 1` of its own, interleaved, so that both meet the same machine. The times are those
-that the runs record of themselves: training with its validation, without the start of the interpreter.
+Each side runs its own `pie train --epochs 1`, and they take turns, so that both see the same state of the machine. The
+times are those that the runs record: training and validation, without the start of the interpreter.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def epoch_seconds(sources: Path, options: list[str]) -> tuple[float, float]:
 
 
 def main() -> None:
-    """Write a row for each side: median seconds, all of them, the ratio to the first, the validation MSE."""
+    """Write a row for each side: the median time, all times, the speed-up over the first side, the validation MSE."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("revision", help="the earlier commit")
     parser.add_argument("--repeats", type=int, default=3)

@@ -1,8 +1,9 @@
-"""The floor: the networks' products alone, without which no PIE can do a training step.
+"""The floor: only the networks' products, which every training step of a PIE has to compute.
 
-For every network of s, b and g of the architecture, with its shapes: the output, then the gradients of all weights and
-of the input. Nothing else: no coupling, no rotation, no likelihood, no optimizer, no sum of gradients. Layers and input
-have the type in which they compute, and the layout that is fastest for convolutions on CPUs (channels last).
+For every network of s, b and g in the architecture, with its shapes, it computes the output, then the gradients of all
+weights and of the input. There is nothing else: no coupling, rotation, likelihood, optimizer or sum of gradients.
+Layers and inputs are stored in the type in which they compute, and in the layout that is fastest for convolutions on
+CPUs (channels last).
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from pie_cli import PIEConfig
 
 @dataclass(frozen=True)
 class _Call:
-    """One network with an input and the gradient of its output."""
+    """One network, with an input and a gradient of its output."""
 
     network: nn.Sequential
     x: Tensor
@@ -37,7 +38,7 @@ class Floor:
         batch: number of images.
         device: where to compute.
         dtype: float32, or bfloat16 throughout.
-        activations: whether the ReLUs are computed too; without them the products have the same shapes.
+        activations: whether the ReLUs are computed too; the products have the same shapes without them.
     """
 
     def __init__(

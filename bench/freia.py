@@ -1,16 +1,16 @@
 """PIE from the parts of FrEIA 0.2 (https://github.com/vislearn/FrEIA).
 
-Taken as they come: GraphINN, IRevNetDownsampling, Flatten, GLOWCouplingBlock, NICECouplingBlock, HouseholderPerm,
-Split. With the same weights it is the same function as `pie_cli.PIE`. Where ours scales, GLOWCouplingBlock's hook for
-the activation of log s takes our scale. Where ours only shifts, NICECouplingBlock takes its place: it transforms both
-halves, one after the other as ours does, by networks that give the shift alone. What FrEIA has no part for is written
-in the way its tutorial gives, as an `InvertibleModule`:
+These parts are used unchanged: GraphINN, IRevNetDownsampling, Flatten, GLOWCouplingBlock, NICECouplingBlock,
+HouseholderPerm, Split. With the same weights, the result is the same function as `pie_cli.PIE`. Where ours scales,
+GLOWCouplingBlock's hook for the activation of log s takes our scale. Where ours only shifts, NICECouplingBlock replaces
+it: it transforms both halves, one after the other as ours does, with networks that give only the shift. Parts that
+FrEIA lacks are written as its tutorial shows, as an `InvertibleModule`:
 
-- HouseholderPerm takes only vectors. On images its matrix, which is what it makes of the identity, is the kernel of a
-  1×1 convolution (`Householder1x1`); FrEIA's AllInOneBlock does its permutation so.
-- Flatten fails on channels-last tensors, so the networks stay contiguous, as FrEIA's users have them.
-- No part subtracts g(z) from r alone (NICECouplingBlock always has two networks, AffineCouplingOneSided always a
-  scale): `Residual`.
+- HouseholderPerm takes only vectors. For images, its matrix, which it returns for the identity, is the kernel of a 1×1
+  convolution (`Householder1x1`); FrEIA's AllInOneBlock applies its permutation in the same way.
+- Flatten fails on channels-last tensors, so the networks stay contiguous, as they are for FrEIA's users.
+- No part only subtracts g(z) from r (NICECouplingBlock always has two networks, AffineCouplingOneSided always a scale):
+  `Residual` does.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Householder1x1(InvertibleModule):
     def forward(
         self, x: tuple[Tensor], c: Iterable[Tensor] = (), rev: bool = False, jac: bool = True
     ) -> tuple[tuple[Tensor], float]:
-        # HouseholderPerm multiplies rows from the right, a convolution columns from the left: hence the other way.
+        # HouseholderPerm multiplies rows from the right, a convolution columns from the left: hence `not rev`.
         (matrix,), _ = self.product([torch.eye(self.features, device=x[0].device, dtype=x[0].dtype)], rev=not rev)
         return (F.conv2d(x[0], matrix[:, :, None, None]),), 0.0
 

@@ -28,17 +28,17 @@ EXPLANATION = (
     "exponent is the slope of the logarithms: 1 is proportional. It is a fit over the measured range, fixed costs "
     "included, and so no law beyond it."
 )
-STEPS = 4  # in a process: one to start, three timed
+STEPS = 4  # per process: one to start, three timed
 
 
 @dataclass(frozen=True)
 class Point:
-    """One size of one kind.
+    """One size on one axis.
 
     Arguments:
-        axis: which size grows.
+        axis: the size that grows.
         value: how large it is.
-        config: fields of `PIEConfig` that make it so.
+        config: the fields of `PIEConfig` that make it so.
         batch: number of images.
     """
 
@@ -50,7 +50,7 @@ class Point:
 
 def points() -> list[Point]:
     """Return all sizes that are measured."""
-    # As many halvings as leave 7 or 8 pixels to a side, as the paper's model does.
+    # Each side is halved until 7 or 8 pixels are left, as in the paper's model.
     sides = {28: 2, 32: 2, 64: 3, 128: 4}
     images = {side: {"image_shape": (1, side, side), "conv_blocks": blocks} for side, blocks in sides.items()}
     return [
@@ -64,7 +64,7 @@ def points() -> list[Point]:
 def measure(device: str, threads: int | None, repeats: int) -> pd.DataFrame:
     """Return a row for each point: median, least and greatest seconds of a step, and the peak memory in MiB.
 
-    The points take turns, each time in a fresh process.
+    The points take turns, each in a fresh process.
     """
     start = time.monotonic()
     chosen = points()
@@ -96,7 +96,7 @@ def _slope(x: pd.Series[Any], y: pd.Series[Any]) -> float:
 
 
 def draw(frame: pd.DataFrame, path: Path) -> None:
-    """Plot time and memory against each size, both axes logarithmic."""
+    """Plot time and memory against each size, with logarithmic axes."""
     from matplotlib import pyplot as plt
 
     slopes = exponents(frame)

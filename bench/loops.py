@@ -1,7 +1,7 @@
 """Whole training loops: the VAE of `pie_cli.models.baselines` in this project's loop and in pythae's trainer.
 
-The layers, the Bernoulli likelihood, the batch and fused Adam are the same. Each loop is taken as it comes: ours
-indexes uint8 images, divides them by 255, bounds the gradient, follows a schedule and checks that all is finite;
+The layers, the Bernoulli likelihood, the batch and fused Adam are the same. Each loop is used unchanged: ours indexes
+uint8 images, divides them by 255, bounds the gradient, follows a schedule and checks that everything is finite;
 pythae's has float images in a DataLoader and does none of the rest.
 """
 
@@ -41,7 +41,7 @@ STEPS = 21  # of a run: twenty times from one step to the next
 
 
 class Clock(TrainingCallback, Display):
-    """Notes when each step ends: a callback to pythae, a display to this project's loop."""
+    """Notes when each step ends: a callback for pythae, a display for this project's loop."""
 
     def __init__(self) -> None:
         self.times: list[float] = []
@@ -84,7 +84,7 @@ class _Decoder(BaseDecoder):
 
 
 def vae_steps(repeats: int, device: torch.device) -> dict[str, Spread]:
-    """Return the seconds of a step in each loop, interleaved; a first round warms the process up and is not counted."""
+    """Return the seconds of a step in each loop; the loops take turns, and a first round only warms the process up."""
     config = run_config("vae", epochs=1)
     count = STEPS * config.resolved.batch_size
     images = torch.randint(256, (count, *VAEConfig().image_shape), dtype=torch.uint8)
@@ -94,7 +94,7 @@ def vae_steps(repeats: int, device: torch.device) -> dict[str, Spread]:
     for _ in range(repeats + 1):
         with tempfile.TemporaryDirectory() as name, _silence():
             times["pie"].append(_ours(Run(Path(name) / "run", config), ImageSet(images, labels), device))
-            torch.use_deterministic_algorithms(deterministic)  # our loop wants them; nothing else is to pay for it
+            torch.use_deterministic_algorithms(deterministic)  # only our loop wants them, so only it pays for them
             times["pythae"].append(_pythae(Path(name), images.float() / 255, labels, config.resolved, device))
     return {name: Spread(tuple(values[1:])) for name, values in times.items()}
 

@@ -1,4 +1,4 @@
-"""Times as they have to be taken: synchronised, interleaved, repeated; compared as ratios."""
+"""How times are measured: synchronised, interleaved and repeated; they are compared as ratios."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 
 @dataclass(frozen=True)
 class Spread:
-    """Repeats of a measurement, with median, least and greatest."""
+    """Repeats of a measurement, with their median, least and greatest."""
 
     values: tuple[float, ...]
 
@@ -33,13 +33,13 @@ class Spread:
 
 
 def synchronise(device: torch.device) -> None:
-    """Wait until the device has done all it was given."""
+    """Wait until the device has finished all its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
 
 def seconds(case: Callable[[], object], calls: int, device: torch.device) -> float:
-    """Return the mean time of a call, over so many."""
+    """Return the mean time of a call over this many calls."""
     synchronise(device)
     start = time.perf_counter()
     for _ in range(calls):
@@ -51,14 +51,14 @@ def seconds(case: Callable[[], object], calls: int, device: torch.device) -> flo
 def interleaved(
     timers: Mapping[str, Callable[[int], float]], repeats: int, calls: int, warm_up: int = 3
 ) -> dict[str, Spread]:
-    """Return the seconds of a call of each case: A B C, A B C, … so that what slows the machine slows them all.
+    """Return the seconds of a call of each case, in the order A B C, A B C, …: what slows the machine slows all cases.
 
     Arguments:
-        timers: by name, what calls a case so many times and returns the mean seconds: `seconds`, or a `Remote`.
+        timers: by name, a function that calls a case that often and returns the mean seconds: `seconds`, or a `Remote`.
         repeats: number of rounds.
-        calls: calls of one case in a row, of which a repeat is the mean.
-        warm_up: calls of each before the first round and before each of its turns: a process that has waited finds
-            caches cold and pages gone.
+        calls: calls of one case in a row; a repeat is their mean.
+        warm_up: calls of each case before the first round and before each of its turns: while a process waits, its
+            caches grow cold and its pages are lost.
     """
     for timer in timers.values():
         timer(warm_up)

@@ -1,17 +1,18 @@
 """PIE from the parts of normflows 1.7 (https://github.com/VincentStimper/normalizing-flows).
 
-Taken as they come: MultiscaleFlow, DiagGaussian, Squeeze, Invertible1x1Conv, InvertibleAffine, AffineCouplingBlock.
-A flow's `inverse` is the direction of encoding there. It is the nearest that these parts give, not the same function:
+These parts are used unchanged: MultiscaleFlow, DiagGaussian, Squeeze, Invertible1x1Conv, InvertibleAffine,
+AffineCouplingBlock. In this library, a flow's `inverse` encodes. The result is as near to PIE as these parts allow, but
+not the same function:
 
-- No Householder reflections. Invertible1x1Conv and InvertibleAffine (the same on vectors) have a free n×n matrix:
-  more parameters, a log-determinant to compute and, for sampling, a matrix to invert. In the plain form: the LU form
-  has twice the parameters and is no faster.
+- There are no Householder reflections. Invertible1x1Conv and InvertibleAffine (the same for vectors) have a free n×n
+  matrix: more parameters, a log-determinant to compute and, for sampling, a matrix to invert. They are used in the
+  plain form; the LU form has twice the parameters and is no faster.
 - AffineCouplingBlock transforms one half, so a coupling is two of them. Its scale "sigmoid", y = (x − b)·sigmoid(t+2),
   is the contractive one with a = 1. Where ours only shifts, it has no scale (`scale=False`, the library's additive
-  coupling), and its network gives the shift alone.
-- MultiscaleFlow.log_prob fails where its first log-determinant is one number for all images, as that of an
-  Invertible1x1Conv is; its two halves, `inverse_and_log_det` and the bases' `log_prob`, do the same.
-- The library's Merge splits in halves, without g: `ResidualMerge`. It has no flattening: `Flatten`.
+  coupling), and its network gives only the shift.
+- MultiscaleFlow.log_prob fails if its first log-determinant is one number for all images, as that of an
+  Invertible1x1Conv is; its two halves, `inverse_and_log_det` and the bases' `log_prob`, give the same.
+- The library's Merge splits into halves, without g: `ResidualMerge` replaces it. It cannot flatten: `Flatten` does.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ class NormflowsPIE(Peer):
 
     def __init__(self, config: PIEConfig) -> None:
         super().__init__(config)
-        levels: list[list[Flow]] = []  # each in encoding order until the end
+        levels: list[list[Flow]] = []  # each in encoding order, reversed at the end
         merges: list[Flow] = []
         bases: list[DiagGaussian] = []
         level: list[Flow] = []
@@ -107,7 +108,7 @@ class NormflowsPIE(Peer):
 def _rotation_and_coupling(block: Block) -> list[Flow]:
     """Return the three flows, in encoding order."""
     rotation = Invertible1x1Conv if block.convolutional else InvertibleAffine
-    # The library puts the larger half first where the features are odd.
+    # If the number of features is odd, the library puts the larger half first.
     second, first = block.halves
     return [
         rotation(block.features, use_lu=False),
@@ -117,7 +118,7 @@ def _rotation_and_coupling(block: Block) -> list[Flow]:
 
 
 def _coupling(block: Block, condition: int, transformed: int, split_mode: str) -> AffineCouplingBlock:
-    """Return the coupling of one half, given the numbers of features of both."""
+    """Return the coupling of one half, given the numbers of features in both halves."""
     network = block.network(condition, block.outputs * transformed)
     return AffineCouplingBlock(network, scale=block.scale is not None, scale_map="sigmoid", split_mode=split_mode)
 

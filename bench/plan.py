@@ -1,8 +1,8 @@
 """`python -m bench.plan`: what a PIE of ImageNet-sized images would need, counted on the real model without running it.
 
-It runs on fake tensors, which have shapes and no numbers: torch's FLOP counter then counts a step's
-products and convolutions, and autograd's hooks the bytes that it keeps for the backward pass. Nothing here is timed.
-The rates of the hardware are assumptions, named in `Machine`; docs/SCALING.md reads the result beside measurements.
+It uses fake tensors, which have shapes but no numbers: torch's FLOP counter counts a step's products and convolutions,
+and autograd's hooks count the bytes that are kept for the backward pass. Nothing here is timed. The hardware's rates
+are assumptions, listed in `Machine`; docs/SCALING.md compares the result with measurements.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ GIB = 2**30
 
 @dataclass(frozen=True)
 class Machine:
-    """Assumed rates of one GPU and its links; data sheets give the peaks, the shares are what such loops reach.
+    """Assumed rates of one GPU and its links: the data sheets' peaks, times the share that such loops reach.
 
     Arguments:
-        flops: bfloat16 products a second that are sustained.
-        link: bytes a second of an all-reduce inside a machine.
-        network: bytes a second of one between machines, for each GPU.
-        per_node: GPUs of a machine.
+        flops: sustained bfloat16 operations per second.
+        link: bytes per second of an all-reduce inside a machine.
+        network: bytes per second of an all-reduce between machines, for each GPU.
+        per_node: GPUs in a machine.
     """
 
     flops: float = 0.3 * 989e12
@@ -52,7 +52,7 @@ class Machine:
 
 @dataclass(frozen=True)
 class Cost:
-    """Of one training step of one GPU.
+    """What one training step costs on one GPU.
 
     Arguments:
         flops: of products and convolutions, forward and backward.

@@ -1,7 +1,7 @@
-"""`python -m bench.profile`: what a training step of the default PIE consists of, into bench/PROFILE.md.
+"""`python -m bench.profile`: where a training step of the default PIE spends its time, into bench/PROFILE.md.
 
-Each of PyTorch's operations with the time that it takes itself, its children excluded, over `STEPS` steps; the profiler
-makes small operations look dearer than they are.
+It lists each of PyTorch's operations with its own time, without its children's, over `STEPS` steps. The profiler makes
+small operations look more expensive than they are.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pie_cli.runtime import keep_freed_memory
 
 STEPS, WARM_UP = 20, 5
 SHOWN = 24
-GROUPS = {  # by a part of an operation's name
+GROUPS = {  # by parts of the operations' names
     "products of the networks and rotations": ("convolution", "mm", "bmm", "addmm"),
     "optimizer": ("Adam", "adam"),
     "copies, concatenations, sums of gradients": ("copy", "cat", "add_", "clone", "fill", "zero"),

@@ -1,7 +1,7 @@
-"""A case in a process of its own, timed on request: each library then has the memory allocator that its users have.
+"""A case in a process of its own, timed on request, so that each library has the memory allocator that its users have.
 
-`pie` tells glibc to keep what is freed (`keep_freed_memory`), which holds for a whole process and cannot be taken back;
-another library in the same process would share the gain, or be measured under settings that nobody has.
+`pie` tells glibc to keep freed memory (`keep_freed_memory`). That applies to the whole process and cannot be undone, so
+another library in the same process would share the gain, or be measured under settings that nobody uses.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from pie_cli.runtime import keep_freed_memory
 
 
 class Remote:
-    """A case that computes in another process, one call after another, when asked.
+    """A case that computes in another process, one call after another, on request.
 
     Arguments:
-        name: of the case, for messages.
-        make: makes the case there, from `arguments`; a function that can be pickled.
+        name: the case's name, for messages.
+        make: a function that can be pickled, and makes the case there from `arguments`.
         device: where the case computes.
         keep_memory: whether the process has `pie`'s allocator settings.
         threads: for torch; None leaves its default.
@@ -52,7 +52,7 @@ class Remote:
         return self.answer()
 
     def answer(self) -> float:
-        """Return what the process measured; at first, unasked, the seconds of its first call."""
+        """Return what the process measured; the first answer, without a request, is the seconds of its first call."""
         try:
             return float(self.connection.recv())
         except EOFError as error:

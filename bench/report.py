@@ -1,4 +1,4 @@
-"""bench/RESULTS.md: where the numbers come from, each target with what was reached, and all that was measured."""
+"""bench/RESULTS.md: where the numbers come from, each target with the measured value, and all measurements."""
 
 from __future__ import annotations
 
@@ -34,24 +34,24 @@ class Measurements:
 
     @property
     def fastest(self) -> str:
-        """The fast option of this project whose training step is shortest."""
+        """This project's fast option with the shortest training step."""
         return min(FAST, key=lambda name: self.steps.times[name].median)
 
     @property
     def leanest(self) -> str:
-        """The option of this project that takes least memory."""
+        """This project's option that takes the least memory."""
         return min(LEAN, key=lambda name: self.memory[name, MEMORY_BATCHES[-1]].median)
 
 
 @dataclass(frozen=True)
 class Target:
-    """What a figure should be.
+    """What a measured value should be.
 
     Arguments:
-        name: of the figure.
+        name: the name of the value.
         ours: its measurement.
-        must, aim: bounds; a figure of which more is better has must < aim.
-        unit: written behind all three.
+        must, aim: bounds; must < aim if more is better.
+        unit: written after all three.
     """
 
     name: str
@@ -73,7 +73,7 @@ class Target:
 
 
 def targets(found: Measurements) -> list[Target]:
-    """Return every target with what was reached."""
+    """Return every target with its measurement."""
     times, memory, fastest = found.steps.times, found.memory, found.fastest
     samples = found.throughput["sample"]
     rows = []

@@ -18,7 +18,7 @@ def options_from(description: str | None, output: Path, repeats: int) -> argpars
     """Return the command line's options, and set torch's threads.
 
     They are `device`, a torch.device; `threads`, None for torch's own number; `repeats`; `output`, the page to write;
-    and `command`, how the user called it. Wrong ones end the program with one line and exit code 2.
+    and `command`, as the user typed it. A wrong option ends the program with one line and exit code 2.
     """
     module = Path(sys.argv[0]).with_suffix("")
     name = "bench" if module.name == "__main__" else f"bench.{module.name}"
@@ -41,7 +41,7 @@ def options_from(description: str | None, output: Path, repeats: int) -> argpars
 
 
 def run_as_command(main: Callable[[], None]) -> None:
-    """Call `main`; what a user can mend becomes one line on stderr and an exit code."""
+    """Call `main`; an error that the user can fix becomes one line on stderr and an exit code."""
     try:
         main()
     except ModuleNotFoundError as error:

@@ -1,4 +1,4 @@
-"""The times that are compared: training steps and the floor, encoding, density and sampling, starting up."""
+"""The times that are compared: training steps and the floor, encoding, density, sampling and start-up."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ from pie_cli.training.loop import CHECKPOINT_STEPS
 from pie_cli.training.state import TrainingState
 
 BATCH = TrainingConfig().batch_size
-STEPS = 10  # calls in a row, of which a repeat is the mean
-SAMPLES, CHUNK = 10_000, 1_000  # images drawn, and at a time
-READ = 2_000  # images encoded, and given a density
+STEPS = 10  # calls in a row; a repeat is their mean
+SAMPLES, CHUNK = 10_000, 1_000  # images drawn, in all and at once
+READ = 2_000  # images that are encoded, and whose density is computed
 IMAGES = 10_000  # of the training set that batches are taken from
 GRADIENTS, DATA = "pie, loss and gradients alone", "a batch's images"  # names of parts of our step
 CHECKPOINT = "a checkpoint"
@@ -54,14 +54,14 @@ IMPORTS = {
 
 @dataclass(frozen=True)
 class Steps:
-    """Seconds of a training step of every subject, of its parts and of the floors; and of a subject's first step."""
+    """Seconds of each subject's training step and its parts, of the floors, and of each subject's first step."""
 
     times: dict[str, Spread]
     first: dict[str, float]
 
 
 def training_steps(repeats: int, device: torch.device, threads: int | None) -> Steps:
-    """Measure steps of `BATCH` images of random noise: what is computed does not depend on the images."""
+    """Measure steps of `BATCH` images of random noise: the computation does not depend on the images."""
     cases: dict[str, tuple[Any, ...]] = {name: (_step, name, device) for name in SUBJECTS}
     cases |= {GRADIENTS: (_gradients, OURS, device), DATA: (_batch_loader, device), CHECKPOINT: (_checkpoint, device)}
     cases |= {name: (Floor, PIEConfig(), BATCH, device, *arguments) for name, arguments in FLOORS.items()}
@@ -75,7 +75,7 @@ def training_steps(repeats: int, device: torch.device, threads: int | None) -> S
 def _remotes(
     cases: Mapping[str, tuple[Any, ...]], device: torch.device, threads: int | None
 ) -> Iterator[dict[str, Remote]]:
-    """Have each case, its maker and the maker's arguments, in a process of its own."""
+    """Run each case, given as its maker and the maker's arguments, in a process of its own."""
     remotes = {
         name: Remote(name, *case, device=device, keep_memory=not name.startswith(PEERS), threads=threads)
         for name, case in cases.items()
@@ -105,7 +105,7 @@ def _gradients(name: str, device: torch.device) -> Callable[[], object]:
 
 
 def _batch_loader(device: torch.device) -> Callable[[], Tensor]:
-    """Return what `training.loop.train` does for each batch before the model sees it."""
+    """Return a function that does what `training.loop.train` does to each batch before the model sees it."""
     config = PIEConfig()
     images = torch.randint(256, (IMAGES, *config.image_shape), dtype=torch.uint8, device=device)
     training = TrainingConfig(noise=config.eps2, dequantise=True)
@@ -122,7 +122,7 @@ def _batch_loader(device: torch.device) -> Callable[[], Tensor]:
 
 
 def _checkpoint(device: torch.device) -> Callable[[], None]:
-    """Return what writes the checkpoint of a default training that has made a step."""
+    """Return a function that writes the checkpoint of a default training after one step."""
     config = run_config()
     state = TrainingState(as_trained(PIEConfig()), config.resolved, EPOCH_STEPS, device)
     loss = state.model.loss(torch.rand(2, *PIEConfig().image_shape, device=device))
@@ -131,7 +131,7 @@ def _checkpoint(device: torch.device) -> Callable[[], None]:
     folder = tempfile.TemporaryDirectory()
     run = Run(Path(folder.name), config)
 
-    def save(_kept: object = folder) -> None:  # the folder goes with the function
+    def save(_kept: object = folder) -> None:  # the folder lives as long as the function
         state.save(run)
 
     return save
@@ -151,7 +151,7 @@ def throughput(repeats: int, device: torch.device, threads: int | None) -> dict[
 
 
 def _reader(name: str, task: str, device: torch.device) -> Callable[[], object]:
-    """Return what samples, encodes or gives densities to `CHUNK` images."""
+    """Return a function that samples, encodes or computes the density of `CHUNK` images."""
     config = PIEConfig()
     subject = SUBJECTS[name]
     model = subject.build(config).to(device).eval()
@@ -166,7 +166,7 @@ def _reader(name: str, task: str, device: torch.device) -> Callable[[], object]:
 
 
 def start_up(repeats: int) -> dict[str, Spread]:
-    """Return the seconds of fresh processes that only import or show help."""
+    """Return the seconds of fresh processes that only import the package or show the help."""
 
     def start(arguments: list[str]) -> None:
         subprocess.run([sys.executable, *arguments], check=True, capture_output=True)
@@ -178,11 +178,11 @@ def start_up(repeats: int) -> dict[str, Spread]:
 
 def checkpoint_share(steps: Steps) -> Spread:
     """Return the share of a training's time that its checkpoints take."""
-    each = 1 / CHECKPOINT_STEPS + 1 / EPOCH_STEPS  # checkpoints a step
+    each = 1 / CHECKPOINT_STEPS + 1 / EPOCH_STEPS  # checkpoints per step
     return steps.times[CHECKPOINT].over(steps.times[OURS]).times(each)
 
 
 def data_share(steps: Steps) -> Spread:
-    """Return the share of a whole step, the making of its batch included, that the batch takes."""
+    """Return the share of a whole step that making its batch takes."""
     pairs = zip(steps.times[DATA].values, steps.times[OURS].values, strict=True)
     return Spread(tuple(data / (data + step) for data, step in pairs))

@@ -19,9 +19,9 @@ from pie_cli.training.loop import clip_gradients
 
 
 def as_trained(config: PIEConfig) -> PIE:
-    """Return a PIE with the constants that a training starts it with: one matrix in each block's first rotation.
+    """Return a PIE with the constants that a training sets at its start: one matrix in each block's first rotation.
 
-    A matrix costs the same whatever its values; the identity leaves the model the function that its peers are.
+    A matrix costs the same whatever its values; with the identity, the model stays the same function as its peers.
     """
     model = PIE(config)
     for block in model.blocks:
@@ -50,14 +50,14 @@ def _normflows(config: PIEConfig) -> Any:
 
 @dataclass(frozen=True)
 class Subject:
-    """A way to have a PIE.
+    """One implementation of PIE, with its options.
 
     Arguments:
         build: makes the model, which has `loss`, `encode`, `log_prob` and `sample`.
-        dtype: type of the networks' products under autocast; float32 is no autocast.
+        dtype: type of the networks' products under autocast; float32 means no autocast.
         compiled: whether the loss goes through torch.compile in training.
-        plain: whether its training step is the one of textbooks and of the peers' tutorials, torch's Adam as it comes
-            and `clip_grad_norm_`, and not this project's.
+        plain: whether its training step is that of textbooks and the peers' tutorials (torch's default Adam and
+            `clip_grad_norm_`) instead of this project's.
     """
 
     build: Callable[[PIEConfig], Any]
@@ -70,19 +70,19 @@ class Subject:
         return nullcontext() if self.dtype == torch.float32 else torch.autocast(device.type, self.dtype)
 
     def compile(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """Return the function as it is called."""
+        """Return the function that is called, compiled or not."""
         return torch.compile(function) if self.compiled else function
 
 
 OURS = "pie"
 PEERS = ("FrEIA", "normflows")
-# This project's fast options; another one is added here, and everything below measures it.
+# This project's fast options. Add another one here, and everything below measures it.
 FAST = {
     "pie, bfloat16": Subject(as_trained, torch.bfloat16),
     "pie, compiled": Subject(as_trained, compiled=True),
     "pie, bfloat16, compiled": Subject(as_trained, torch.bfloat16, compiled=True),
 }
-# And those that spare memory.
+# The options that save memory.
 LEAN = {
     "pie, recompute": Subject(_recomputing),
     "pie, bfloat16, recompute": Subject(_recomputing, torch.bfloat16),
@@ -106,7 +106,7 @@ class TrainingStep:
     Arguments:
         subject: what is trained.
         config: the architecture.
-        x: images (B, C, H, W) in [0, 1]; its device is the one to compute on.
+        x: images (B, C, H, W) in [0, 1], on the device to compute on.
     """
 
     def __init__(self, subject: Subject, config: PIEConfig, x: Tensor) -> None:
@@ -121,7 +121,7 @@ class TrainingStep:
         self.max_norm = training.grad_clip
 
     def gradients(self) -> None:
-        """Compute the loss and its gradients, and throw them away: the part of a step that comes before the update."""
+        """Compute the loss and its gradients, and discard them: the part of a step that comes before the update."""
         self._backward()
         self.optimizer.zero_grad()
 
@@ -141,6 +141,6 @@ class TrainingStep:
         self.last_loss = loss.detach()
 
     def check(self) -> None:
-        """Raise PIEError unless the last loss is finite: such a time would be of no training."""
+        """Raise PIEError unless the last loss is finite: otherwise, the time is not that of a training."""
         if not self.last_loss.isfinite():
             raise PIEError("the loss is not finite, so the time of this training is worth nothing")

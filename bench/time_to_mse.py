@@ -1,6 +1,6 @@
-"""Seconds of one core until the validation MSE from z alone reaches 0.025 and 0.02: `python -m bench.time_to_mse`.
+"""Seconds on one core until the validation MSE from z alone reaches 0.025 and 0.02: `python -m bench.time_to_mse`.
 
-It is `pie train` itself, on one thread, stopped every few steps to look at the MSE; looking is not counted.
+It runs the training of `pie train` on one thread, and measures the MSE every few steps; that time is not counted.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ EVERY = 50  # steps between looks
 
 
 class _AllReached(Exception):
-    """There is nothing more to wait for."""
+    """All targets are reached."""
 
 
 def watch(dataset: Dataset, reached: dict[float, float]) -> type[TrainingState]:
-    """Return a training state that notes in `reached` the processor's seconds at which each target was."""
+    """Return a training state that notes in `reached` the processor seconds at which each target is reached."""
     images = clean(dataset.validation)
 
     class Watched(TrainingState):

@@ -1,8 +1,8 @@
-"""This code beside another checkout of it, in turns: `python -m bench.turns ../other`.
+"""Time this code against another checkout of it, in turns: `python -m bench.turns ../other`.
 
-Each has a process of its own with one thread, and they take turns, so that a machine's moods meet both. A step is the
-loss of 128 images, its gradients, a bound on their norm and Adam; the rest are of 1,000 images. Only public names are
-used, which older versions have too.
+Each has its own process with one thread, and they take turns, so that both see the same state of the machine. A step is
+the loss of 128 images, its gradients, a bound on their norm and Adam; the other calls take 1,000 images. Only public
+names are used, which older versions have too.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from pathlib import Path
 
 import torch
 
-TURNS, REPEATS = 10, 3  # of a turn; a first turn warms up and is not counted
+TURNS, REPEATS = 10, 3  # repeats per turn; a first turn warms up and is not counted
 
 
 def main() -> None:
-    """Print for each kind of work the milliseconds of both, and their ratio, as median (least–greatest)."""
+    """Print, for each kind of work, both times in milliseconds and their ratio, as median (least–greatest)."""
     from bench.measure import Spread
 
     other, here = Path(sys.argv[1]).resolve(), Path(__file__).resolve().parents[1]
@@ -43,14 +43,14 @@ def main() -> None:
 
 def _start(checkout: Path, kind: str) -> subprocess.Popen[str]:
     environment = os.environ | {"PYTHONPATH": str(checkout), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-P", __file__, kind]  # without this folder: its profile.py is not the library's
+    command = [sys.executable, "-P", __file__, kind]  # -P: this folder's profile.py must not hide the library's
     return subprocess.Popen(
         command, cwd=checkout, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
 
 
 def work(kind: str) -> Callable[[], object]:
-    """Return what is timed."""
+    """Return the function that is timed."""
     from pie_cli import PIE, PIEConfig
 
     torch.manual_seed(0)
@@ -63,7 +63,7 @@ def work(kind: str) -> Callable[[], object]:
 
     def step() -> None:
         terms = model.loss(x[:128])
-        (terms["loss"] if isinstance(terms, dict) else terms).backward()  # former versions gave the terms too
+        (terms["loss"] if isinstance(terms, dict) else terms).backward()  # older versions return the terms too
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad()

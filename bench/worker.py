@@ -1,4 +1,4 @@
-"""Training steps in a fresh process, where the peak of its memory is theirs alone.
+"""Training steps in a fresh process, whose peak memory is then theirs alone.
 
 `python -m bench.worker` reads a job as JSON from stdin and writes what it measured to stdout; `run` starts it.
 """
@@ -26,7 +26,7 @@ class Job:
         batch: number of images.
         steps: number of steps; the first, which allocates, is not timed.
         device: where to compute.
-        threads: for torch; None leaves its default.
+        threads: torch's number of threads; None leaves its default.
     """
 
     subject: str
@@ -39,11 +39,11 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a job showed.
+    """What a job measured.
 
     Arguments:
-        seconds: of each step but the first.
-        peak: bytes above what the process had after imports and with the batch in memory; on CUDA what torch allocated.
+        seconds: seconds of each step except the first.
+        peak: bytes beyond what the process has after imports and with the batch in memory; on CUDA, torch's own count.
         parameters: number of trained parameters.
     """
 
@@ -77,7 +77,7 @@ def _work(job: Job) -> Outcome:
     if not job.subject.startswith(PEERS):
         keep_freed_memory()
     tiny = PIEConfig((1, 4, 4), latent_dim=2, dense_width=1)
-    TrainingStep(subject, tiny, torch.rand(1, 1, 4, 4, device=device))()  # loads all code, which is no part of the peak
+    TrainingStep(subject, tiny, torch.rand(1, 1, 4, 4, device=device))()  # loads all code, outside the peak
     x = torch.rand(job.batch, *config.image_shape, device=device)
     gc.collect()
     before = _reset_peak(device)
@@ -105,7 +105,7 @@ def _peak(device: Any) -> int:
 
 
 def _status(field: str) -> int:
-    """Return a field of Linux's account of this process, in bytes."""
+    """Return a field of Linux's status of this process, in bytes."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{field}:"))
 

@@ -1,1 +1,1 @@
-"""Experiments that decide the defaults: one module and one table each, shown in docs/EXPERIMENTS.md."""
+"""Experiments that decide the defaults: each has one module and one table, shown in docs/EXPERIMENTS.md."""

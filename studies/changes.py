@@ -1,7 +1,7 @@
-"""Variants that are no option of the program: the word "+name" stands for the change of that name.
+"""Variants that are not options of the program: the word "+name" stands for the change of that name.
 
-A change takes an experiment and returns another, so that several words compose. A variant that lost is kept here, so
-that its row can be measured again, and nowhere else.
+A change takes an experiment and returns another, so several words can be combined. A variant that lost is kept only
+here, so that its row can be measured again.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Experiment:
         run: its folder and configuration.
         parts: what its training is put together from.
         pie: the class of a PIE.
-        networks: the classes of what a PIE takes its networks from, each in terms of those after it.
+        networks: the classes that make a PIE's networks; each may use those after it.
     """
 
     run: Run
@@ -61,7 +61,7 @@ def _networks(kind: type[Networks]) -> Change:
 
 
 def _last_block(width: int | None = None, depth: int | None = None) -> Change:
-    """The last block's networks have another size; without numbers, that of the block before it."""
+    """Give the networks of the last block another size; without numbers, that of the block before it."""
 
     class LastBlock(Networks):
         def dense_size(self, before: int, after: int) -> tuple[int, int]:
@@ -90,7 +90,7 @@ small_couplings = _networks(_SmallCouplings)
 
 
 def _then(network: Callable[..., nn.Module], change: Callable[[nn.Module], nn.Module]) -> Network:
-    """Return what makes a network, of a given width or its own, and changes it."""
+    """Return a function that makes a network, of a given width or its own, and changes it."""
     return lambda inputs, outputs, **sizes: change(network(inputs, outputs, **sizes))
 
 
@@ -100,7 +100,7 @@ class _Skip(nn.Sequential):
 
 
 class _Residual(Networks):
-    """Hidden layers of the dense networks add to their input."""
+    """Each hidden layer of the dense networks adds to its input."""
 
     def block(self, shape: tuple[int, ...], kept: int) -> Network:
         def skipping(network: nn.Module) -> nn.Module:
@@ -116,7 +116,7 @@ residual = _networks(_Residual)
 
 
 class _SiLU(Networks):
-    """SiLU in the place of ReLU in all networks."""
+    """All networks have SiLU instead of ReLU."""
 
     def block(self, shape: tuple[int, ...], kept: int) -> Network:
         def smooth(network: nn.Module) -> nn.Module:
@@ -133,7 +133,7 @@ silu = _networks(_SiLU)
 
 
 class _SpectralNorm(Networks):
-    """Hidden layers of the networks of s and b have spectral norm 1, a kernel as a matrix; g's are free."""
+    """The hidden layers of the networks s and b have spectral norm 1, with kernels taken as matrices; g's are free."""
 
     def coupling(self, shape: tuple[int, ...], kept: int) -> Network:
         def bounded(network: nn.Module) -> nn.Module:
@@ -154,12 +154,12 @@ def _parts(**changed: Any) -> Change:
 
 
 def _cosine(optimizer: Optimizer, peak: float, steps: int, last: int) -> LambdaLR:
-    """A cosine schedule with a warm-up of 2 %, and a constant β₁, in the place of the one-cycle, which moves both."""
+    """A cosine schedule with a warm-up of 2 % and a constant β₁, instead of the one-cycle, which changes β₁ too."""
 
     def share(step: int) -> float:
         return min(1.0, (step + 1) / max(1, steps // 50)) * 0.5 * (1 + math.cos(math.pi * step / steps))
 
-    return LambdaLR(optimizer, share, last)  # of the optimizer's learning rate, which starts as the peak
+    return LambdaLR(optimizer, share, last)  # of the optimizer's learning rate, which is the peak
 
 
 def _average(decay: float) -> Change:
@@ -168,12 +168,12 @@ def _average(decay: float) -> Change:
 
 
 cosine = _parts(schedule=_cosine)
-average_100 = _average(0.99)  # over some 100 steps
+average_100 = _average(0.99)  # over about 100 steps
 average_500 = _average(0.998)
 
 
 class _Isometric(PIE):
-    """The loss also has the squared logarithm of how much F stretches a small step in the direction of noise."""
+    """The loss also has the squared logarithm of how much F stretches a small random step."""
 
     def loss(self, x: Tensor, eps2: Tensor | None = None, reconstruction: Tensor | None = None) -> Tensor:
         return self.loss_terms(x, eps2, reconstruction)["loss"]

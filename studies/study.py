@@ -1,4 +1,4 @@
-"""What every study is: variants of one training, at equal budget and seed where they do not say otherwise."""
+"""What a study is: variants of one training, with the same budget and seed unless they say otherwise."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pie_cli.io.files import write_text
 from pie_cli.io.provenance import short_commit
 from pie_cli.plots.tables import markdown
 
-EPOCHS = 3  # of each variant that does not say otherwise
+EPOCHS = 3  # of each variant, unless it says otherwise
 TABLES = Path(__file__).parent / "results"
 LEVELS = {f"mse_{numbers}": f"MSE, {numbers} numbers kept" for numbers in (64, 196, 392)}
 COLUMNS = {
@@ -41,10 +41,10 @@ class Study:
     """One experiment.
 
     Arguments:
-        name: of its table.
+        name: the name of its table.
         question: what it asks, in a line.
-        variants: the options of `pie train` of each row. An option word "+name" stands for the change of that name in
-            `studies.changes`, for what is no option of the program.
+        variants: the options of `pie train` for each row. For what is not an option of the program, the word "+name"
+            stands for the change of that name in `studies.changes`.
         levels: whether the table has the MSE of decoding with some residual levels kept.
         conclusion: what the table says; written by hand, after reading it.
     """
@@ -56,12 +56,12 @@ class Study:
     conclusion: str = ""
 
     def options(self, variant: str) -> str:
-        """Return a variant's options with its budget: what names its row, in all studies that share it."""
+        """Return a variant's options with its budget, which name its row in all studies that share it."""
         options = self.variants[variant]
         return options if "--epochs" in options else f"{options} --epochs {EPOCHS}".strip()
 
     def write(self, measured: Mapping[str, Row]) -> None:
-        """Write the table of the variants that are measured, by options, as CSV, whole, and as Markdown, rounded."""
+        """Write the table of the variants that are `measured` (rows by options): in full as CSV, rounded as Markdown."""
         options = {variant: self.options(variant) for variant in self.variants}
         rows = pd.DataFrame([{"variant": v, **measured[o]} for v, o in options.items() if o in measured])
         if rows.empty:
