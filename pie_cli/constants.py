@@ -5,7 +5,8 @@ LATENT_DIM = 10  # section 5.1
 SHARPNESS_LATENT_DIM = 8  # section 5.2
 SHARPNESS_SAMPLES = 10_000  # section 5.2
 TABLE_1 = {"true": 0.18, "vae": 0.08, "wae": 0.07, "pie": 0.49}  # section 5.2
-NARROW_VARIANCE = 0.5  # Fig. 7c: samples at N(0, 0.5)
+NARROW_VARIANCE = 0.5  # Fig. 7c: samples at N(0, 0.5), read as a variance
+NARROW_STD = 0.5  # and as a standard deviation
 
 COLUMNS = 10  # images in a row of Fig. 7 and 8
 RECONSTRUCTIONS = 20  # Fig. 7a: two rows of originals, each above its reconstructions

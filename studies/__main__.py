@@ -1,7 +1,7 @@
-"""`python -m studies [NAME …]`: measure what the tables of these studies, or of all, still lack; write the page.
+"""`python -m studies [NAME …]`: measure the rows that the tables of these studies, or of all, lack; write the page.
 
-The tables are the record: what has a row in one of studies/results/ is not measured again, on whichever machine and at
-whichever commit that was (the page names them). Trainings lie under results/studies/; interrupted ones go on.
+The tables are the record: a variant that has a row in studies/results/ is not measured again, whatever machine and
+commit its row is from (the page names the commits). Trainings are under results/studies/; interrupted ones are resumed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 from pie_cli.data.load import load_dataset
-from pie_cli.metrics.classifier import load_or_train_classifier
+from pie_cli.metrics.classifier import load_or_train_classifiers
 from studies.page import STUDIES, write_page
 from studies.study import Row, Study, recorded
 from studies.variant import ROW
@@ -38,7 +38,7 @@ def main() -> None:
     studies = [names[name] for name in arguments.names or names]
 
     dataset = load_dataset("mnist")
-    load_or_train_classifier(RUNS.parent, dataset.train, dataset.name)  # the record's, in a checkout
+    load_or_train_classifiers(RUNS.parent, dataset.train, dataset.name)  # the record's, in a checkout
     rows = recorded()
     wanted = dict.fromkeys(study.options(variant) for study in studies for variant in study.variants)
     missing = [options for options in wanted if options not in rows]
@@ -52,16 +52,16 @@ def main() -> None:
 
 
 def _write(studies: Sequence[Study], rows: Mapping[str, Row]) -> None:
-    """Write the studies' tables and the page, so that both are true whenever this program is stopped."""
+    """Write the studies' tables and the page, so that both are up to date whenever this program is stopped."""
     for study in studies:
         study.write(rows)
     write_page()
 
 
 def measure(options: str) -> Row:
-    """Train and measure a variant, or go on with it; return its row of the table.
+    """Train a variant, or resume its training, and measure it; return its row of the table.
 
-    A training that fails is a result too: its row has the last line that it said.
+    A training that fails is a result too: its row has the last line that it printed.
     """
     folder = RUNS / re.sub(r"[^\w.+]+", "_", options).strip("_")
     if not (folder / ROW).exists():

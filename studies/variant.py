@@ -1,7 +1,7 @@
-"""`python -m studies.variant FOLDER OPTION …`: train one variant, or go on with it, and measure its row.
+"""`python -m studies.variant FOLDER OPTION …`: train one variant, or resume its training, and measure its row.
 
-It is `pie train OPTION …`, of the experiment that the options of the form "+name" make, and then an evaluation of the
-same model: on the validation images, because the test images decide nothing.
+It runs `pie train OPTION …` on the experiment that the words "+name" make, and then evaluates the same model on the
+validation images, because the test images must decide nothing.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ from pie_cli.data.base import Dataset
 from pie_cli.data.load import load_dataset
 from pie_cli.evaluation.evaluate import evaluate
 from pie_cli.io.files import write_json
-from pie_cli.metrics.classifier import load_or_train_classifier
+from pie_cli.metrics.classifier import load_or_train_classifiers
 from pie_cli.metrics.images import reconstruction_mse
 from pie_cli.metrics.inference import clean, decode_kept
+from pie_cli.metrics.realism import Panel
 from pie_cli.models.pie import PIE
 from pie_cli.runs.folder import Run
 from pie_cli.training.loop import Parts
@@ -31,7 +32,7 @@ ROW = "row.json"
 
 
 def changed(run: Run, names: Iterable[str]) -> tuple[Run, Parts]:
-    """Return what the changes of these names make of a run, and of the parts of its training."""
+    """Return a run, and the parts of its training, after the changes of these names."""
     experiment = changes.Experiment(run)
     for name in names:
         experiment = getattr(changes, name)(experiment)
@@ -49,9 +50,10 @@ def main() -> None:
         cli.main(lambda run: changed(run, names))
     (run_folder,) = Path(folder).glob("*-d10-*")
     (run, _), dataset = changed(Run.open(run_folder), names), load_dataset("mnist", offline=True)
-    classifier = load_or_train_classifier(Path(folder).parents[1], dataset.train, dataset.name)
+    classifiers = load_or_train_classifiers(Path(folder).parents[1], dataset.train, dataset.name)
     judged = replace(dataset, test=dataset.validation)
-    row: dict[str, object] = dict(evaluate(run, judged, classifier, "cpu").numbers)
+    panel = Panel.of(classifiers, clean(judged.test))
+    row: dict[str, object] = dict(evaluate(run, judged, panel, "cpu").numbers)
     if isinstance(model := run.load_model(), PIE):
         row |= _mse_by_level(model, judged)
     history = pd.read_csv(run_folder / "metrics.csv")
@@ -60,7 +62,7 @@ def main() -> None:
 
 
 def _mse_by_level(model: PIE, dataset: Dataset) -> dict[str, float]:
-    """Return the MSE of decoding with 64, 196 and 392 numbers kept: where the loss arises."""
+    """Return the MSE of decoding with 64, 196 and 392 numbers kept, which shows where the loss arises."""
     images, found = clean(dataset.test), {}
     for keep in range(1, len(model.residual_sizes)):
         kept = model.latent_dim + sum(model.residual_sizes[-keep:])

@@ -16,13 +16,14 @@ import pytest
 from pie_cli.cli.console import speaking_options
 from pie_cli.config.run import RunConfig
 from pie_cli.data.base import Dataset
-from pie_cli.data.load import load_dataset
 from pie_cli.errors import FolderError, PIEError, UnusableRun
 from pie_cli.evaluation import cache
 from pie_cli.evaluation.cache import Evaluation
 from pie_cli.evaluation.evaluate import evaluate
 from pie_cli.io.tensors import load_tensors, save_tensors
 from pie_cli.metrics import classifier
+from pie_cli.metrics.inference import clean
+from pie_cli.metrics.realism import Panel
 from pie_cli.models.config import PIEConfig
 from pie_cli.models.registry import LAYOUT, build_model
 from pie_cli.runs.folder import Run
@@ -30,7 +31,11 @@ from tests.conftest import call
 from tests.damage import ANY_FILE, TENSOR_FILE, copied, directory, flip, pickled, said
 from tests.test_training import same, small_run
 
-JUDGE = classifier.Classifier((1, 28, 28), 10)
+
+def panel(digits: Dataset) -> Panel:
+    """Return a judge whose classifier has learned nothing."""
+    return Panel.of([classifier.Classifier((1, 28, 28), 10)], clean(digits.test))
+
 
 # Weights
 
@@ -39,6 +44,7 @@ JUDGE = classifier.Classifier((1, 28, 28), 10)
 def test_bad_weights_are_one_line(
     damage: Callable[[Path], None],
     whole: Run,
+    digits: Dataset,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
@@ -50,7 +56,7 @@ def test_bad_weights_are_one_line(
     said(errors, run.weights)
     assert not run.figures.exists()
     with pytest.raises(PIEError, match="train again with --overwrite"), speaking_options():
-        evaluate(run, load_dataset("digits", report=lambda line: None), JUDGE, "cpu")
+        evaluate(run, digits, panel(digits), "cpu")
 
 
 def test_weights_of_another_run_or_model(
@@ -183,13 +189,14 @@ def test_a_kept_evaluation_is_not_taken_for_another_configuration(
     whole: Run, digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = copied(whole, tmp_path)
-    key = cache.key_of(run, digits, JUDGE)
+    judges = panel(digits)
+    key = cache.key_of(run, digits, judges)
     cache.keep(run.folder / "evaluation.json", key, EVALUATION)
-    assert key != cache.key_of(run, digits, classifier.Classifier((1, 28, 28), 10))  # nor for one of other features
+    assert key != cache.key_of(run, digits, panel(digits))  # nor for one of other features
     other = Run(run.folder, RunConfig(run.config.model, replace(run.config.resolved, lr=0.001)))
-    evaluate(run, digits, JUDGE, "cpu")
+    evaluate(run, digits, judges, "cpu")
     with pytest.raises(PIEError, match="belongs to another configuration"):
-        evaluate(other, digits, JUDGE, "cpu")
+        evaluate(other, digits, judges, "cpu")
 
 
 # What can be made again: the evaluation and the classifier; and what is only looked at
@@ -198,8 +205,8 @@ EVALUATION = Evaluation(
     {"mse": 0.1, "nll": float("nan")},
     {"clipped": 0.3},
     np.arange(5, dtype=np.float32),
-    np.ones((2, 1, 4, 4), np.float32),
     np.zeros((3, 2), np.float32),
+    {"samples": np.ones((2, 1, 4, 4), np.uint8)},
 )
 
 

@@ -17,7 +17,8 @@ from torch import Tensor
 from pie_cli import PIE, PIEConfig
 from pie_cli.data.base import ImageSet
 from pie_cli.evaluation import cache
-from pie_cli.evaluation.evaluate import _samples
+from pie_cli.evaluation.evaluate import grey_levels
+from pie_cli.evaluation.measure import samples
 from pie_cli.metrics.classifier import Classifier, features_of, load_or_train_classifier
 from pie_cli.metrics.codes import (
     code_statistics,
@@ -36,7 +37,7 @@ from pie_cli.metrics.images import (
     squared_error,
     ssim,
 )
-from pie_cli.metrics.realism import frechet_distance, precision_recall_density_coverage, realism
+from pie_cli.metrics.realism import Judge, Panel, frechet_distance, precision_recall_density_coverage
 from pie_cli.paper.summary import means
 from pie_cli.plots import figures
 
@@ -136,11 +137,19 @@ def test_separable_blobs_are_separated() -> None:
 
 def test_code_statistics_of_the_prior_and_of_others() -> None:
     z = normal(20_000, 4)
-    assert code_statistics(z) == pytest.approx({"largest_mean": 0, "std": 1, "kurtosis": 0}, abs=0.05)
+    normals = {"largest_mean": 0, "std": 1, "kurtosis": 0, "largest_covariance": 0}
+    assert code_statistics(z) == pytest.approx(normals, abs=0.05)
     moved = 2 * z - torch.tensor([0.0, 0.0, 0.0, 3.0])
-    assert code_statistics(moved) == pytest.approx({"largest_mean": 3, "std": 2, "kurtosis": 0}, abs=0.1)
+    assert code_statistics(moved) == pytest.approx({**normals, "largest_mean": 3, "std": 2}, abs=0.1)
     flat = uniform(20_000, 4)
-    assert code_statistics(flat)["kurtosis"] == pytest.approx(-1.2, abs=0.05)
+    assert code_statistics(flat)["kurtosis"] == pytest.approx(1.2, abs=0.05)
+    # A Laplace distribution has an excess kurtosis of 3, a uniform one of -1.2: they do not cancel.
+    heavy = torch.from_numpy(np.random.default_rng(0).laplace(size=(200_000, 1))).float()
+    both = torch.cat([heavy, uniform(200_000, 1)], 1)
+    assert code_statistics(both)["kurtosis"] == pytest.approx(2.1, abs=0.1)
+    turned = z @ torch.tensor([[1.0, 0.5, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
+    assert code_statistics(turned)["largest_covariance"] == pytest.approx(0.5, abs=0.05)
+    assert code_statistics(z[:, :1])["largest_covariance"] == 0
 
 
 # Realism
@@ -177,10 +186,12 @@ def test_a_feature_that_is_not_finite_has_no_frechet_distance() -> None:
 
 def test_an_infinite_pixel_is_not_clipped_to_a_real_image() -> None:
     classifier, images = Classifier((1, 8, 8), 10), uniform(20, 1, 8, 8)
-    real, broken = features_of(classifier, images), images.clone()
+    judge, broken = Judge(classifier, features_of(classifier, images)), images.clone()
     broken[0, 0, 0, 0] = torch.inf
-    found = realism(classifier, broken, real)
+    found = judge.realism(broken)
     assert found["precision"] == pytest.approx(19 / 20)
+    assert not judge.accepts(broken)[0]
+    assert found["accepted"] == pytest.approx(judge.accepts(broken)[1:].sum() / 20)
     assert np.isnan([found["frechet_distance"], found["confidence"]]).all()
 
 
@@ -267,12 +278,22 @@ def test_classifier_learns_is_cached_and_is_mended(tmp_path: Path, monkeypatch: 
     assert "other data" in messages.pop()
 
     real, generated = images[:300], images[300:600]
-    good = realism(classifier, generated, features_of(classifier, real))
-    bad = realism(classifier, uniform(300, 1, 8, 8), features_of(classifier, real))
-    assert list(good) == ["frechet_distance", "precision", "recall", "density", "coverage", "confidence"]
+    judge = Judge(classifier, features_of(classifier, real))
+    good, bad = judge.realism(generated), judge.realism(uniform(300, 1, 8, 8))
+    assert list(good) == ["frechet_distance", "precision", "recall", "density", "coverage", "confidence", "accepted"]
     assert good["frechet_distance"] < bad["frechet_distance"] / 5
     assert good["coverage"] > 2 * bad["coverage"]
     assert good["confidence"] > bad["confidence"]
+    assert good["accepted"] > 0.8 > 0.6 > bad["accepted"]  # noise of 64 pixels is not far from a digit
+    assert judge.recognises(real, labels[:300]).float().mean() > 0.9
+
+    other = load_or_train_classifier(tmp_path, train, "digits", messages.append, seed=1)
+    panel = Panel.of([classifier, other], real)
+    distances = [one.realism(generated)["frechet_distance"] for one in panel.judges]
+    assert distances[0] != distances[1]
+    found = panel.realism(generated)
+    assert found["frechet_distance"] == pytest.approx(np.mean(distances))
+    assert found["frechet_distance_spread"] == pytest.approx(np.std(distances, ddof=1))
 
 
 def test_classifier_refuses_tiny_images() -> None:
@@ -285,20 +306,21 @@ def test_a_model_without_a_finite_sample_is_measured(tmp_path: Path) -> None:
     model = PIE(PIEConfig(image_shape=(1, 8, 8), latent_dim=4, conv_width=4, dense_width=16))
     for parameter in model.parameters():
         parameter.data.fill_(torch.nan)
-    numbers, audit, each, strip = _samples(model, normal(20, 64), Classifier((1, 8, 8), 10))
+    panel = Panel([Judge(Classifier((1, 8, 8), 10), normal(20, 64))])
+    numbers, audit, each, drawn = samples(model, 20, panel)
     assert numbers["samples_not_finite"] == numbers["samples"] == 20
     assert np.isnan(
         [numbers["sharpness"], numbers["sharpness_error"], numbers["frechet_distance"], *audit.values()]
     ).all()
     plane = np.zeros((3, 2), np.float32)
-    measured = cache.Evaluation(numbers, audit, each.numpy(), strip.numpy(), plane)
+    measured = cache.Evaluation(numbers, audit, each.numpy(), plane, {"samples": grey_levels(drawn)})
     cache.keep(tmp_path / "evaluation.json", "key", measured)
     kept = cache.kept(tmp_path / "evaluation.json", "key")
     assert kept is not None
     np.testing.assert_equal(kept.numbers, numbers)
     real = uniform(30, 1, 8, 8)
-    true = laplacian_variance(real).numpy(), real[: len(strip)].numpy()
-    figure = figures.sharpness([true[0], kept.sharpness], [true[1], kept.strip], ["true", "PIE"], "title")
+    true = laplacian_variance(real).numpy(), real[: len(drawn)].numpy()
+    figure = figures.sharpness([true[0], kept.sharpness], [true[1], kept.picture("samples")], ["true", "PIE"], "title")
     figures.save(figure, tmp_path / "table1")
 
 

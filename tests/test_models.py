@@ -240,6 +240,27 @@ def test_what_one_looks_at_carries_no_gradient() -> None:
         assert model.decode(model.encode(x)).requires_grad  # these stay differentiable
 
 
+# Projection
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_projection_comes_nearer_and_never_loses(name: str) -> None:
+    model, x = randomise(MODELS[name](), 0.1), torch.rand(6, 1, 8, 8)
+
+    def errors(z: Tensor) -> Tensor:
+        return (model.decode(z) - x).square().flatten(1).sum(1).detach()
+
+    encoded, projected = errors(model.encode(x)), errors(z := model.project(x, 20))
+    assert (projected <= encoded).all()
+    assert projected.mean() < encoded.mean()
+    assert not z.requires_grad
+    assert all(parameter.grad is None for parameter in model.parameters())
+    assert torch.equal(model.project(x, 0), model.encode(x))
+    torch.testing.assert_close(model.project(x[:2], 20), z[:2], atol=1e-3, rtol=0)  # each image on its own
+    with torch.no_grad():
+        assert torch.equal(model.project(x, 20), z)
+
+
 # Models of one's own
 
 

@@ -19,6 +19,8 @@ from pie_cli.runs.folder import Run
 from tests import commands
 from tests.conftest import call, pie
 
+RECIPES = ("letter", "stable")
+
 
 @pytest.fixture(scope="module")
 def reproduced(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -36,20 +38,21 @@ def reproduced(tmp_path_factory: pytest.TempPathFactory) -> Path:
             process.kill()
     for process, (printed, errors) in zip(processes, outputs, strict=True):
         assert process.returncode == 0, errors
-        assert "training 10 of 10 runs (quick profile), 1 epoch each" in printed
+        assert "training 16 of 16 runs (quick profile), 1 epoch each" in printed
     printed = "".join(output for output, _ in outputs)
     runs = [path.parent.name for path in folder.glob("quick/*/config.json")]
-    assert len(runs) == 10
+    assert len(runs) == 16
     for run in runs:
         assert printed.count(f"{run}: epoch 1 done") == 1
         assert printed.count(f"{run}: trained and evaluated\n") == 1
         assert printed.count(f"{run}: trained and evaluated elsewhere\n") == 1
-    assert printed.count("training the classifier that measures realism (") == 1
+    assert printed.count("training the classifier that measures realism (") == 3
     return folder / "quick"
 
 
 def test_reproduction_writes_everything(reproduced: Path) -> None:
-    for stem in ("fig7", "fig8", "fig9", "table1"):
+    figures = [f"fig{number}-{recipe}" for number in (7, 8, 9) for recipe in RECIPES]
+    for stem in (*figures, "table1"):
         for kind in ("pdf", "png", "npz"):
             assert (reproduced / f"{stem}.{kind}").stat().st_size > 1000
     for stem in ("table1", "table1_audit", "evaluation"):
@@ -59,26 +62,35 @@ def test_reproduction_writes_everything(reproduced: Path) -> None:
     assert "Quick profile" in page
     claims = json.loads((reproduced / "claims.json").read_text())
     assert claims["quick"]
-    assert [c["claim"] for c in claims["claims"]] == list(range(1, 9))
-    for claim in claims["claims"]:
-        assert claim["verdict"] == "NOT COMPARABLE"
-        assert claim["text"] in page
-    assert len(pd.read_csv(reproduced / "evaluation.csv")) == 10
+    assert list(claims["claims"]) == list(RECIPES)
+    for judgements in claims["claims"].values():
+        assert [c["claim"] for c in judgements] == list(range(1, 9))
+        for claim in judgements:
+            assert claim["verdict"] == "NOT COMPARABLE"
+            assert claim["tendency"] in ("HOLDS", "PARTLY", "FAILS")
+            assert claim["text"] in page
+            assert claim["parts"].keys() == claim["differences"].keys()
+            assert all(part in page for part in claim["parts"])
+    assert "| the paper's claim | the paper | letter | stable |" in page
+    assert len(pd.read_csv(reproduced / "evaluation.csv")) == 16
 
 
 def test_inverse_certificate_is_tight(reproduced: Path) -> None:
-    certificate = json.loads((reproduced / "claims.json").read_text())["certificate"]
-    assert certificate["test images"] == 300
-    assert certificate["largest error of the exact inverse, float32"] < 1e-4
-    assert certificate["largest error of the exact inverse, float64"] < 1e-10
-    assert certificate["samples with a pixel that is not finite"] == 0
+    certificates = json.loads((reproduced / "claims.json").read_text())["certificates"]
+    assert list(certificates) == list(RECIPES)
+    for certificate in certificates.values():
+        assert certificate["test images"] == 300
+        assert certificate["largest error of the exact inverse, float32"] < 1e-4
+        assert certificate["largest error of the exact inverse, float64"] < 1e-10
+        assert certificate["samples with a pixel that is not finite"] == 0
 
 
 def test_table_1_has_the_papers_figures_beside_ours(reproduced: Path) -> None:
     table = pd.read_csv(reproduced / "table1.csv", index_col=0)
-    names = ["true", "VAE", "WAE", "PIE ε₀² = 0.01", "PIE ε₀² = 0.1", "PIE ε₀² = 1"]
+    pies = [f"PIE {recipe}, ε₀² = {eps2}" for recipe in RECIPES for eps2 in ("0.01", "0.1", "1")]
+    names = ["true", "VAE", "WAE", *pies]
     assert table.index.tolist() == names
-    assert table["paper"].tolist() == [0.18, 0.08, 0.07, 0.49, 0.49, 0.49]
+    assert table["paper"].tolist() == [0.18, 0.08, 0.07, *[0.49] * 6]
     difference = abs(table["sharpness"].to_numpy() - table["sharpness"].to_numpy()[0])
     np.testing.assert_allclose(table["|sharpness − true|"], difference)
     audit_table = pd.read_csv(reproduced / "table1_audit.csv", index_col=0)
@@ -88,19 +100,20 @@ def test_table_1_has_the_papers_figures_beside_ours(reproduced: Path) -> None:
 def test_one_process_makes_the_same_table(reproduced: Path, tmp_path: Path) -> None:
     """Neither who trains a run nor how many there are at a time changes a digit, but for the training time."""
     (tmp_path / "quick").mkdir()
-    shutil.copy(reproduced / "classifier-digits.safetensors", tmp_path / "quick")
+    for classifier in reproduced.glob("classifier-digits*.safetensors"):
+        shutil.copy(classifier, tmp_path / "quick")
     arguments = ("--models", "vae,pie", "--eps2", "0.01", "--jobs", 2, "--dataset", "digits", "--results-dir", tmp_path)
     done = pie("sharpness", *arguments)
     assert done.returncode == 0, done.stderr
-    assert "training 2 of 2 runs (quick profile)" in done.stdout
+    assert "training 3 of 3 runs (quick profile)" in done.stdout
     for name in ("table1", "table1_audit"):
         shared, alone = (
             pd.read_csv(folder / f"{name}.csv", index_col=0, dtype=str).drop(columns="training, s", errors="ignore")
             for folder in (reproduced, tmp_path / "quick")
         )
-        assert {*alone.index, *alone.columns} >= {"true", "VAE", "PIE ε₀² = 0.01"}
+        assert {*alone.index, *alone.columns} >= {"true", "VAE", *(f"PIE {recipe}, ε₀² = 0.01" for recipe in RECIPES)}
         pd.testing.assert_frame_equal(alone, shared.loc[alone.index, alone.columns])
-    for name in ("vae-digits-d8-seed0", "pie-digits-d8-eps0.01-seed0"):
+    for name in ("vae-digits-d8-seed0", "pie-digits-d8-eps0.01-seed0", "pie-digits-d8-eps0.01-letter-seed0"):
         weights = [(folder / name / "weights.safetensors").read_bytes() for folder in (reproduced, tmp_path / "quick")]
         assert weights[0] == weights[1]
 
@@ -154,18 +167,22 @@ def test_wrong_weights_flip_a_verdict(reproduced: Path, tmp_path: Path) -> None:
     source = reproduced / "pie-digits-d10-eps0.01-seed0"
     shutil.copytree(source, tmp_path / source.name)
     trained = json.loads((source / "evaluation.json").read_text())["numbers"]
-    measured = {"pie-d10-eps0.01": trained}
+    measured = {"pie-d10-eps0.01": [trained]}
     for worse, eps2 in enumerate(("0.1", "1"), 2):
-        measured[f"pie-d10-eps{eps2}"] = {**trained, "mse": worse * trained["mse"]}
-    assert judge(measured)[0].verdict is Verdict.HOLDS
+        measured[f"pie-d10-eps{eps2}"] = [{**trained, "mse": worse * trained["mse"]}]
+    assert judge(measured)[0].tendency is Verdict.HOLDS
 
     from pie_cli.data.load import load_dataset
-    from pie_cli.metrics.classifier import load_or_train_classifier
+    from pie_cli.metrics.classifier import load_or_train_classifiers
+    from pie_cli.metrics.inference import clean
+    from pie_cli.metrics.realism import Panel
     from pie_cli.models.registry import build_model
 
     dataset = load_dataset("digits", report=lambda line: None)
-    classifier = load_or_train_classifier(reproduced, dataset.train, "digits")
+    panel = Panel.of(load_or_train_classifiers(reproduced, dataset.train, "digits"), clean(dataset.test))
     run = Run.open(tmp_path / "pie-digits-d10-eps0.01-seed0")
     run.save_weights(build_model(run.config.model))
-    measured["pie-d10-eps0.01"] = evaluate(run, dataset, classifier, "cpu").numbers
-    assert judge(measured)[0].verdict is Verdict.FAILS
+    measured["pie-d10-eps0.01"] = [dict(evaluate(run, dataset, panel, "cpu").numbers)]
+    judgement = judge(measured)[0]
+    assert judgement.tendency is Verdict.PARTLY
+    assert not judgement.parts["MSE lower at 0.01 than at 0.1"]

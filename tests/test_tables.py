@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 from pathlib import Path
 
 import pandas as pd
@@ -14,8 +15,8 @@ from rich.console import Console
 from pie_cli.config.naming import family, run_config, train_command
 from pie_cli.data.base import DatasetName
 from pie_cli.data.load import load_dataset
-from pie_cli.evaluation.evaluate import audit
-from pie_cli.evaluation.pca import PCA
+from pie_cli.evaluation.floors import PCA
+from pie_cli.evaluation.measure import audit
 from pie_cli.jobs.grid import Place
 from pie_cli.metrics.images import reconstruction_mse
 from pie_cli.paper.reproduce import paper_runs
@@ -48,11 +49,21 @@ def test_pca_is_the_best_linear_floor() -> None:
 def test_audit_changes_one_thing_at_a_time() -> None:
     images = torch.rand(200, 1, 8, 8) * 1.4 - 0.2
     values = audit(images)
-    base = values["four neighbours, valid, [0, 1], clipped, mean"]
-    assert values["range [−1, 1]"] == pytest.approx(4 * base, rel=1e-4)
-    assert values["range [0, 255]"] == pytest.approx(255**2 * base, rel=1e-4)
-    assert values["not clipped"] > base
-    assert values["minimum of 100 images"] < base
+    base = values["four neighbours, valid, [0, 1], clipped"]
+    assert base == next(iter(values.values()))
+    assert values["four neighbours, valid, [−1, 1], clipped"] == pytest.approx(4 * base, rel=1e-4)
+    assert values["four neighbours, valid, [0, 255], clipped"] == pytest.approx(255**2 * base, rel=1e-4)
+    not_clipped = values["four neighbours, valid, [0, 1], not clipped"]
+    assert not_clipped > base
+    assert values["four neighbours, valid, [−1, 1], not clipped"] == pytest.approx(4 * not_clipped, rel=1e-4)
+    assert values["the first, minimum of 100 images"] < base
+    assert values["eight neighbours, valid, [0, 1], clipped"] > base
+    # RealNVP's logit of one grey level of a flat image is as flat.
+    assert audit(torch.full((100, 1, 8, 8), 0.5))["four neighbours, valid, logits"] == pytest.approx(0, abs=1e-6)
+    step = torch.tensor([[0.0, 1.0]]).repeat(100, 1, 8, 4)
+    low, high = (math.log(p / (1 - p)) for p in (0.05, 0.05 + 0.95 * 255 / 256))
+    ratio = audit(step)["four neighbours, valid, logits"] / audit(step)["four neighbours, valid, [0, 1], clipped"]
+    assert ratio == pytest.approx((high - low) ** 2, rel=1e-3)
 
 
 def test_summary_shows_the_spread_of_seeds() -> None:
@@ -89,8 +100,8 @@ def test_seeds_of_pie_and_of_the_baselines() -> None:
     baselines = {name: of for name, of in seeds.items() if not name.startswith("pie")}
     assert baselines == {f"{model}-d{d}": [0, 1] for model in ("vae", "wae") for d in (8, 10)}
     assert {name for name, of in seeds.items() if of == [0, 1, 2]} == {
-        "pie-d10-eps0.01-recstart10",
-        *(f"pie-d{d}-eps{eps2}" for d in (8, 10) for eps2 in ("0.01", "0.1", "1")),
+        "pie-d10-eps0.01-warm",
+        *(f"pie-d{d}-eps{eps2}{of}" for d in (8, 10) for eps2 in ("0.01", "0.1", "1") for of in ("", "-letter")),
     }
 
 

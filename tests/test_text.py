@@ -80,7 +80,7 @@ def test_the_page_of_results_escapes_what_users_named(monkeypatch: pytest.Monkey
     facts = {"command": provenance.command_line(), "data": EVIL, "epochs of a training": "1", "commit": EVIL}
     table = pd.DataFrame({"": ["true"], "sharpness": [0.1]})
     tables = {"table1": table, "audit": table, "evaluation": table}
-    page = rendered(results_page(judge({}, "quick"), tables, {}, facts, quick=True))
+    page = rendered(results_page({"letter": judge({}, "quick")}, tables, {}, facts, quick=True))
     assert_nothing_of_its_own(page)
     assert "alert(1)" in page
 

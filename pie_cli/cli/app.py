@@ -135,17 +135,22 @@ def reconstruct(
     keep: Annotated[
         int | None, opt("Also decode with this many residual levels, and with all.", "z alone", min=0)
     ] = None,
+    project: Annotated[
+        int | None, opt("Also move z this many steps towards the image that is nearest.", "no", min=1, max=10_000)
+    ] = None,
 ) -> None:
     """Fig. 7a: test images and their reconstructions from z; with --keep, from z and residuals too."""
     from pie_cli.report import figures
 
     chosen, accelerator = given.run(run, choice, place)
-    figures.check_keep(chosen, keep, count)
+    figures.check_reconstruction(chosen, keep, count, project)
     images = given.dataset(chosen, choice, place)
-    if keep is None:
-        given.show(figures.draw_reconstructions(chosen, images, accelerator, count or paper.RECONSTRUCTIONS))
-    else:
+    if keep is not None:
         given.show(figures.draw_progressive(chosen, images, accelerator, keep))
+    elif project is not None:
+        given.show(figures.draw_projections(chosen, images, accelerator, project))
+    else:
+        given.show(figures.draw_reconstructions(chosen, images, accelerator, count or paper.RECONSTRUCTIONS))
 
 
 @app.command()

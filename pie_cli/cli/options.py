@@ -12,7 +12,7 @@ import typer
 
 from pie_cli.cli.console import in_options
 from pie_cli.config.naming import RESULTS, option_of
-from pie_cli.config.recipes import RECIPES, Recipe
+from pie_cli.config.recipes import COMPARED, RECIPES, Recipe
 from pie_cli.config.run import CONFIGS, TrainingConfig
 from pie_cli.io.text import number
 from pie_cli.settings import Settings, bounds_of, choices_of, hints_of, plain_type, speaks
@@ -82,7 +82,8 @@ _SETTINGS = {
 # To train, every setting is an option; to choose a run, those that are always in its name.
 TrainSettings = Annotated[Given, _CHOICES | _SETTINGS]
 RunChoice = Annotated[Given, _CHOICES | {name: _SETTINGS[name] for name in ("eps2", "latent_dim", "seed", "dataset")}]
-SuiteChoice = Annotated[Given, {name: (_CHOICES | _SETTINGS)[name] for name in ("recipe", "dataset")}]
+_RECIPES = {"recipe": Annotated[Recipe | None, opt("The PIEs of this recipe alone.", " and ".join(COMPARED), MODEL)]}
+SuiteChoice = Annotated[Given, _RECIPES | {"dataset": _SETTINGS["dataset"]}]
 DatasetChoice = Annotated[Given, {"dataset": _SETTINGS["dataset"]}]
 RunArgument = Annotated[
     Path | None,

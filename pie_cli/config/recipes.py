@@ -30,3 +30,5 @@ RECIPES: dict[Recipe, Defaults] = {
     "warm": Defaults("stable, with a reconstruction penalty at the start", {"reconstruction_start": 10.0}),
 }
 assert set(RECIPES) == set(get_args(Recipe))
+
+COMPARED: tuple[Recipe, ...] = ("letter", "stable")  # the paper's text, and ours: both have a verdict on each claim

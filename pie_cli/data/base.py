@@ -34,8 +34,8 @@ class ImageSet:
         digest.update(self.labels.numpy().tobytes())
         return digest.hexdigest()
 
-    def __getitem__(self, which: slice) -> ImageSet:
-        """Return the images and labels of a range."""
+    def __getitem__(self, which: slice | Tensor) -> ImageSet:
+        """Return the images and labels of a range, or of indices."""
         return ImageSet(self.images[which], self.labels[which])
 
 
@@ -51,8 +51,15 @@ class Dataset:
 
     @property
     def quick(self) -> Dataset:
-        """The same with fewer test images: where trainings are short, evaluating them should not take longer."""
-        return replace(self, test=self.test[:QUICK_IMAGES])
+        """The same with fewer test images: where trainings are short, evaluating them should not take longer.
+
+        They are drawn at random, always the same ones: the order of MNIST's test images is not random, and the first
+        are easier than the last.
+        """
+        import torch
+
+        chosen = torch.randperm(len(self.test), generator=torch.Generator().manual_seed(0))[:QUICK_IMAGES]
+        return replace(self, test=self.test[chosen])
 
     @property
     def image_shape(self) -> tuple[int, int, int]:

@@ -15,13 +15,12 @@ from pie_cli.data.base import Dataset
 from pie_cli.errors import UnusableRun
 from pie_cli.io.files import read_bytes, read_json, write_json
 from pie_cli.io.tensors import LARGEST_FILE, digest
-from pie_cli.metrics.classifier import Classifier
+from pie_cli.metrics.realism import Panel
 from pie_cli.plots import figures
 from pie_cli.runs.folder import Run
 
-FORMAT = 5  # of evaluation.json; older ones are measured again
-STRIP = 12  # samples kept for the strips of Table 1
-ARRAYS = ("sharpness", "strip", "plane")  # of an `Evaluation`, kept in evaluation.npz
+FORMAT = 6  # of evaluation.json; older ones are measured again
+ARRAYS = ("sharpness", "plane")  # of an `Evaluation`, kept in evaluation.npz, and its pictures beside them
 LARGEST_ARRAYS = 2**28  # bytes of them
 
 
@@ -32,24 +31,29 @@ class Evaluation:
     numbers: dict[str, float]  # every figure of merit by name
     audit: dict[str, float]  # mean sharpness of the samples under each convention in use
     sharpness: NDArray[np.float32]  # of each sample, shape (N,)
-    strip: NDArray[np.float32]  # the first samples, (STRIP, C, H, W)
     plane: NDArray[np.float32]  # UMAP of the test images' codes, (N, 2)
+    pictures: Mapping[str, NDArray[np.uint8]]  # what the paper's figures show of it, by name, (…, C, H, W)
+
+    def picture(self, name: str) -> NDArray[np.float32]:
+        """Return the images of a name, in [0, 1]."""
+        return self.pictures[name].astype(np.float32) / np.float32(255)
 
 
-def key_of(run: Run, dataset: Dataset, classifier: Classifier) -> str:
-    """Return what an evaluation depends on: its own format, the run's configuration and weights, images, classifier."""
+def key_of(run: Run, dataset: Dataset, panel: Panel) -> str:
+    """Return what an evaluation depends on: its format, the run's configuration and weights, images, classifiers."""
     try:
         weights = _sha256(read_bytes(run.weights, LARGEST_FILE))
     except (OSError, ValueError) as error:
         raise UnusableRun(run.weights, f"{run.weights} is not readable ({error})") from error
     config = _sha256(json.dumps(run.config.to_dict(), sort_keys=True).encode())
-    judge = digest({name: tensor.cpu() for name, tensor in classifier.state_dict().items()}, "")
-    return f"{FORMAT} {config} {weights} {dataset.test.sha256} {judge}"
+    states = (judge.classifier.state_dict() for judge in panel.judges)
+    judges = " ".join(digest({name: tensor.cpu() for name, tensor in state.items()}, "") for state in states)
+    return f"{FORMAT} {config} {weights} {dataset.test.sha256} {judges}"
 
 
 def keep(path: Path, key: str, evaluation: Evaluation) -> None:
     """Write evaluation.json, with a SHA-256 over all that it says, and the arrays beside it."""
-    arrays = {name: getattr(evaluation, name) for name in ARRAYS}
+    arrays = {**{name: getattr(evaluation, name) for name in ARRAYS}, **evaluation.pictures}
     npz = figures.save_data(path.with_suffix(""), **arrays)
     numbers, audit = without_nan(evaluation.numbers), without_nan(evaluation.audit)
     stored = {"key": key, "numbers": numbers, "audit": audit, "arrays": _sha256(npz.read_bytes())}
@@ -67,8 +71,9 @@ def kept(path: Path, key: str) -> Evaluation | None:
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
             if sum(member.file_size for member in arrays.zip.infolist()) > LARGEST_ARRAYS:
                 return None
-            parts = [arrays[name] for name in ARRAYS]
-        return Evaluation(with_nan(stored["numbers"]), with_nan(stored["audit"]), *parts)
+            each, plane = (arrays[name] for name in ARRAYS)
+            pictures = {name: arrays[name] for name in arrays.files if name not in ARRAYS}
+        return Evaluation(with_nan(stored["numbers"]), with_nan(stored["audit"]), each, plane, pictures)
     except Exception:  # whatever is wrong with it, it can be made again
         return None
 

@@ -1,9 +1,9 @@
-"""Many runs, some at a time, in processes that share nothing but the folder of the runs.
+"""Many runs, several at once, in processes that share nothing but the folder of the runs.
 
-There is no list of who does what. Every worker walks along the runs, trains and evaluates the first one that is neither
-finished nor locked by another process, and walks again; where others hold all that is left, it waits until they finish
-or the kernel frees the lock of one that died, and goes on from its checkpoint. So workers can be added and lost at any
-time, on one machine or on several (see `locks` for the file systems).
+There is no list of who does what. Each worker goes through the runs, trains and evaluates the first one that is neither
+finished nor locked by another process, and starts over. If other processes hold all the rest, it waits until they
+finish, or until the kernel frees the lock of one that died; it then resumes that run from its checkpoint. So workers
+can be added and lost at any time, on one machine or on several (see `locks` for the file systems).
 """
 
 import multiprocessing
@@ -31,7 +31,9 @@ from pie_cli.errors import Interrupted, PIEError, mendable
 from pie_cli.evaluation.evaluate import evaluate
 from pie_cli.io.locks import Held
 from pie_cli.jobs.display import GridDisplay
-from pie_cli.metrics.classifier import Classifier, load_or_train_classifier
+from pie_cli.metrics.classifier import load_or_train_classifiers
+from pie_cli.metrics.inference import clean
+from pie_cli.metrics.realism import Panel
 from pie_cli.runs.find import run_of
 from pie_cli.runs.folder import Run
 from pie_cli.runtime import Execution, compute_in_float32, keep_freed_memory, raise_on_signals
@@ -44,12 +46,12 @@ REPORT_SECONDS = 1.0  # between a worker's messages
 
 @dataclass(frozen=True)
 class Place:
-    """Where a grid of runs lies and computes."""
+    """Where a grid of runs is stored, and where it computes."""
 
     results_dir: Path  # folder of the runs
     data_dir: Path | None  # folder of the data set; None stands for the cache folder
     accelerator: str  # as `find_accelerator` returns it
-    jobs: int  # runs at a time
+    jobs: int  # runs at once
 
     def run(self, config: RunConfig) -> Run:
         """Return the run of this configuration."""
@@ -57,22 +59,22 @@ class Place:
 
 
 def default_jobs(accelerator: str) -> int:
-    """Return how many runs to train at a time: one a core on a CPU, where single threads waste least; one on a GPU."""
+    """Return how many runs to train at once: one per core on a CPU, where single threads waste least; one on a GPU."""
     if accelerator != "cpu":
         return 1
-    # A cluster gives a job some of a machine's cores.
+    # A cluster may give a job only some of a machine's cores.
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def train_and_evaluate(
     configs: Sequence[RunConfig], place: Place, console: Console, meanwhile: Callable[[], object] = lambda: None
 ) -> None:
-    """Have every run trained and evaluated, `place.jobs` at a time; finished ones are kept, interrupted ones go on.
+    """Have all runs trained and evaluated, `place.jobs` at once; finished ones are kept, interrupted ones are resumed.
 
     Other processes may do the same in the same folder: they share the work, and all return when all of it is done.
-    `meanwhile` is called here once the workers have started: what would otherwise leave them idle. Raises the first
-    PIEError of a worker's, after the others have saved their checkpoints; PIEError too if all workers have died; and on
-    a signal to stop, likewise, Interrupted.
+    `meanwhile` is called in this process once the workers have started: work that they need not wait for. Raises the
+    first PIEError of a worker, after the others have saved their checkpoints; PIEError if all workers have died; and
+    Interrupted on a signal to stop, also after they have saved.
     """
     runs = [place.run(config) for config in configs]
     # Fresh interpreters: forking a process whose threads hold locks is not safe.
@@ -81,7 +83,7 @@ def train_and_evaluate(
     with GridDisplay(console, runs) as display:
         try:
             for _ in range(min(place.jobs, len(runs))):
-                # A pipe for each: a queue that they share has a lock, which one that is killed may take along.
+                # A pipe for each: a shared queue has a lock, which a worker that is killed may hold for ever.
                 messages, end = context.Pipe(duplex=False)
                 worker = context.Process(target=_work, args=(runs, place, end), daemon=True)
                 worker.start()
@@ -90,17 +92,17 @@ def train_and_evaluate(
             meanwhile()
             _follow(workers, display)
         except Interrupted as error:
-            message = "stopped; all that is trained is kept: the same command goes on"
+            message = "stopped; all training so far is kept; run the same command to go on"
             raise Interrupted(error.exit_code - 128, message) from error
         finally:
             for worker in workers.values():
-                worker.terminate()  # SIGTERM: one that trains saves its checkpoint
+                worker.terminate()  # SIGTERM: a worker that is training saves its checkpoint
             for worker in workers.values():
                 worker.join()
 
 
 def _follow(workers: dict[Connection, SpawnProcess], display: GridDisplay) -> None:
-    """Show what the workers do until each has ended, and remove it then. Raises PIEError if that was a failure."""
+    """Show what the workers do, and remove each that ends, until none is left. Raises PIEError if one failed."""
     exit_codes = []
     while workers:
         ready = wait(list(workers), timeout=POLL_SECONDS)
@@ -118,7 +120,7 @@ def _follow(workers: dict[Connection, SpawnProcess], display: GridDisplay) -> No
                     display.leave(number)
                     if worker.exitcode and workers:
                         cause = f"exit code {worker.exitcode}; out of memory?"
-                        display.console.print(f"a training process died ({cause}); the others go on with its run")
+                        display.console.print(f"a training process died ({cause}); the others take over its run")
                     continue
                 if kind == "failed":
                     value.args = (f"{name}: {value}" if name else str(value),)
@@ -126,22 +128,28 @@ def _follow(workers: dict[Connection, SpawnProcess], display: GridDisplay) -> No
                 display.take_in(number, name, kind, value)
             ready = wait(list(workers), timeout=0)
         display.refresh()
-    if all(exit_codes):  # one that ends well has seen all runs done
+    if all(exit_codes):  # a worker that ends well has seen that all runs are done
         raise PIEError(
-            f"every training process died (exit code {exit_codes[-1]}; out of memory?); the same command goes on, "
+            f"every training process died (exit code {exit_codes[-1]}; out of memory?); run the same command to go on, "
             "with fewer `jobs` if memory is short"
         )
     display.look_at_folders()
 
 
 def _work(runs: Sequence[Run], place: Place, end: Connection) -> None:
-    """Train and evaluate runs until all are done, here or elsewhere; in a process of its own."""
+    """Train and evaluate runs until all are done, here or elsewhere; this is a worker's whole process."""
 
     @cache
-    def data(name: str) -> tuple[Dataset, Classifier]:
-        # The caller has fetched the data; if it is still training the classifier, this waits.
-        dataset = load_dataset(name, place.data_dir, offline=True, report=lambda line: None)
-        return dataset, load_or_train_classifier(place.results_dir, dataset.train, name)
+    def data(name: str) -> Dataset:
+        # The caller has fetched the data.
+        return load_dataset(name, place.data_dir, offline=True, report=lambda line: None)
+
+    @cache
+    def judged(name: str, quick: bool) -> tuple[Dataset, Panel]:
+        dataset = data(name).quick if quick else data(name)
+        # If the caller is still training the classifiers, this waits.
+        classifiers = load_or_train_classifiers(place.results_dir, dataset.train, name)
+        return dataset, Panel.of(classifiers, clean(dataset.test))
 
     def take(run: Run) -> bool:
         """Train and evaluate the run, unless another process holds it; return whether this process held it."""
@@ -150,10 +158,10 @@ def _work(runs: Sequence[Run], place: Place, end: Connection) -> None:
         try:
             with run.lock():
                 if not run.evaluated:  # another process may just have done it
-                    dataset, classifier = data(run.config.resolved.dataset)
-                    train_run(run, dataset, Execution(place.accelerator), messenger)
+                    name = run.config.resolved.dataset
+                    train_run(run, data(name), Execution(place.accelerator), messenger)
                     messenger.send("evaluating")
-                    evaluate(run, dataset.quick if run.config.quick else dataset, classifier, place.accelerator)
+                    evaluate(run, *judged(name, run.config.quick), place.accelerator)
                     messenger.send("done")
                 return True
         except Held:
@@ -166,11 +174,11 @@ def _work(runs: Sequence[Run], place: Place, end: Connection) -> None:
         keep_freed_memory()
         compute_in_float32()
         if place.accelerator == "cpu":
-            # The number of threads decides the last bits of a result, so neither --jobs nor the machine decides it; and
-            # one thread a run makes most of many cores.
+            # The number of threads decides the last bits of a result, so neither --jobs nor the machine may decide it;
+            # and one thread per run makes the most of many cores.
             torch.set_num_threads(1)
         while unfinished := [run for run in runs if not run.evaluated]:
-            if not any(take(run) for run in unfinished):  # `any` stops at the first, and the walk starts anew
+            if not any(take(run) for run in unfinished):  # `any` stops at the first one, and the loop starts over
                 time.sleep(POLL_SECONDS)
     except Interrupted as error:
         sys.exit(error.exit_code)
@@ -181,13 +189,13 @@ def _work(runs: Sequence[Run], place: Place, end: Connection) -> None:
 
 
 class _Messenger(Display):
-    """A worker's voice, and a training's display: it sends (run, kind, value) to the process that shows them."""
+    """A training's display in a worker: it sends (run, kind, value) to the process that shows them."""
 
     def __init__(self, end: Connection) -> None:
         self.end, self.name, self.sent = end, "", 0.0
 
     def send(self, kind: str, value: Any = None) -> None:
-        """Send a message about the run that the worker is at."""
+        """Send a message about the run that the worker is working on."""
         try:
             self.end.send((self.name, kind, value))
         except BrokenPipeError:

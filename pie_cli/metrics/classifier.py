@@ -17,6 +17,7 @@ EPOCHS = 2
 MIN_STEPS = 400  # small sets are seen more often
 BATCH = 128
 LEARNING_RATE = 5e-3
+SEEDS = (0, 1, 2)  # of the classifiers whose mean is reported
 
 
 class Classifier(nn.Module):
@@ -79,27 +80,35 @@ def train_classifier(train: ImageSet, seed: int = 0) -> Classifier:
     return classifier.eval()
 
 
-def load_or_train_classifier(
+def load_or_train_classifiers(
     cache: Path, train: ImageSet, name: str, report: Callable[[str], None] = lambda message: None
+) -> list[Classifier]:
+    """Return a classifier of each of `SEEDS`, as `load_or_train_classifier` does."""
+    return [load_or_train_classifier(cache, train, name, report, seed) for seed in SEEDS]
+
+
+def load_or_train_classifier(
+    cache: Path, train: ImageSet, name: str, report: Callable[[str], None] = lambda message: None, seed: int = 0
 ) -> Classifier:
     """Return the classifier of a data set in eval mode, from the folder `cache` or trained and stored there.
 
     A stored one that is damaged, or of other data or another recipe, is replaced. Of several processes at once, one
     trains it and the others wait; `report` is told so on one line, and why. Raises FolderError if it cannot be written.
     """
-    path, classifier = cache / f"classifier-{name}.safetensors", _untrained(train)
+    path = cache / f"classifier-{name}{f'-{seed}' if seed else ''}.safetensors"
+    classifier = _untrained(train)
     recipe = {
         "dataset": name,
         "data_sha256": train.sha256,
         "architecture": repr(classifier),
-        "training": f"epochs {EPOCHS}, steps {MIN_STEPS}, batch {BATCH}, learning rate {LEARNING_RATE}, seed 0",
+        "training": f"epochs {EPOCHS}, steps {MIN_STEPS}, batch {BATCH}, learning rate {LEARNING_RATE}, seed {seed}",
     }
     if _restore(classifier, path, recipe):
         held = "another process is training the classifier that measures realism; waiting for it"
         with lock(cache / f".{path.stem}.lock", held, report):
             if problem := _restore(classifier, path, recipe):  # still, now that no other process is training it
                 report(f"{problem}: training the classifier that measures realism (some 10 s)")
-                classifier = train_classifier(train)
+                classifier = train_classifier(train, seed)
                 save_tensors(path, classifier.state_dict(), recipe)
     return classifier.eval()
 

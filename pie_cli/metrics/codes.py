@@ -46,16 +46,23 @@ def spread(codes: Array) -> float:
 
 
 def code_statistics(codes: Array) -> dict[str, float]:
-    """Return how far codes (N, d) are from the prior N(0, I), for which these are 0, 1 and 0.
+    """Return how far codes (N, d) are from the prior N(0, I), for which these are 0, 1, 0 and 0.
 
-    "largest_mean" is the largest |mean| of a dimension, "std" is `spread`, "kurtosis" the dimensions' mean
-    excess kurtosis (nan if a dimension is constant).
+    "largest_mean" is the largest |mean| of a dimension, "std" is `spread`, "kurtosis" the mean |excess kurtosis| of
+    the dimensions, in which heavy and light tails do not cancel (nan if a dimension is constant), and
+    "largest_covariance" the largest |covariance| of two dimensions (0 if there is one).
     """
     from scipy.stats import kurtosis
 
     z = _rows(codes)
     mean = float(np.abs(z.mean(0)).max())
-    return {"largest_mean": mean, "std": spread(codes), "kurtosis": float(kurtosis(z).mean())}
+    covariance = np.cov(z.T).reshape(z.shape[1], z.shape[1])
+    return {
+        "largest_mean": mean,
+        "std": spread(codes),
+        "kurtosis": float(np.abs(kurtosis(z)).mean()),
+        "largest_covariance": float(np.abs(covariance - np.diag(np.diag(covariance))).max()),
+    }
 
 
 def trustworthiness(original: Array, reduced: Array, k: int = 5, points: int = 2000, seed: int = 0) -> float:

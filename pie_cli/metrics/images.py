@@ -10,6 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+Kernel = Literal["four", "eight"]
+Border = Literal["valid", "reflect", "zero"]
+
 CHUNK = 1000  # images handled at a time, so that memory stays bounded
 LAPLACIANS = {
     "four": [[0.0, 1.0, 0.0], [1.0, -4.0, 1.0], [0.0, 1.0, 0.0]],
@@ -18,9 +21,7 @@ LAPLACIANS = {
 BORDERS = {"valid": None, "reflect": "reflect", "zero": "constant"}
 
 
-def laplacian_variance(
-    images: Tensor, kernel: Literal["four", "eight"] = "four", border: Literal["valid", "reflect", "zero"] = "valid"
-) -> Tensor:
+def laplacian_variance(images: Tensor, kernel: Kernel = "four", border: Border = "valid") -> Tensor:
     """Return the sharpness of each image, shape (N,): the variance of its response to a 3×3 Laplacian.
 
     The defaults reproduce the paper's "True 0.18" (section 5.2, Table 1) on MNIST's test images. The variance is the

@@ -10,7 +10,7 @@ from pie_cli.models.base import Autoencoder
 from pie_cli.models.pie import PIE
 
 BATCH = 1_000
-KNOWN_CODES = 10_000
+FITTED_CODES = 10_000  # that priors are fitted to
 
 
 def in_batches(function: Callable[[Tensor], Tensor], inputs: Tensor, model: Autoencoder) -> Tensor:
@@ -26,9 +26,14 @@ def prior_samples(model: Autoencoder, count: int, std: float, seed: int) -> tupl
     return codes, in_batches(model.decode, codes, model)
 
 
-def known_codes(model: Autoencoder, dataset: Dataset) -> Tensor:
-    """Return the codes of the first `KNOWN_CODES` training images: what accuracies of z and fitted priors rest on."""
-    return in_batches(model.encode, clean(dataset.train[:KNOWN_CODES]), model)
+def fitted_codes(model: Autoencoder, dataset: Dataset) -> Tensor:
+    """Return the codes of the first `FITTED_CODES` training images: what fitted priors rest on."""
+    return in_batches(model.encode, clean(dataset.train[:FITTED_CODES]), model)
+
+
+def projections(model: Autoencoder, images: Tensor, steps: int) -> Tensor:
+    """Return the images nearest to `images` that the model decodes (`Autoencoder.project`)."""
+    return in_batches(lambda x: model.decode(model.project(x, steps)), images, model)
 
 
 def decode_kept(model: PIE, images: Tensor, keep: int) -> Tensor:
@@ -44,6 +49,11 @@ def decode_kept(model: PIE, images: Tensor, keep: int) -> Tensor:
 def clean(images: ImageSet) -> Tensor:
     """Return the images as floats in [0, 1], without noise."""
     return images.images.float() / 255
+
+
+def random_images(images: ImageSet, count: int) -> Tensor:
+    """Return `count` of the images, drawn at random, always the same ones, as floats in [0, 1]."""
+    return clean(images[torch.randperm(len(images), generator=torch.Generator().manual_seed(0))[:count]])
 
 
 def encode_pairs(model: Autoencoder, images: ImageSet, pairs: Tensor) -> Tensor:

@@ -1,30 +1,116 @@
-"""How real generated images look, in the features of a small classifier."""
+"""How real generated images look, in the features of small classifiers."""
 
 import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from statistics import fmean, stdev
 
 import torch
 from torch import Tensor
 
-from pie_cli.metrics.classifier import Classifier, confidence, features_of
+from pie_cli.metrics.classifier import Classifier, confidence, features_of, predictions
 
 CHUNK = 1000  # rows handled at a time, so that memory stays bounded
+NEIGHBOURS = 5  # a point's neighbourhood reaches to its fifth nearest neighbour
+LEAST_SURE = 0.05  # share of the real images that are less sure than an accepted one
+SPREAD = ("frechet_distance", "accepted")  # measures whose spread over the judges is told
 
 
-def realism(classifier: Classifier, generated: Tensor, real_features: Tensor, k: int = 5) -> dict[str, float]:
-    """Return how real generated images look in a small classifier's features.
+@dataclass(frozen=True)
+class Judge:
+    """A classifier beside real images, in whose features it compares generated ones with them.
 
     The numbers depend on the classifier: compare them only with others of the same one, and not with published FIDs,
-    which are taken in Inception's features. Images (N, C, H, W) are clipped to [0, 1] first; one that is not finite
-    counts as unreal in `precision_recall_density_coverage` and makes "frechet_distance" and "confidence" (the mean
-    largest class probability) nan. The features of real images, (M, 64), are best of some unseen by the classifier.
+    which are taken in Inception's features. Images (N, C, H, W) are clipped to [0, 1] first.
+
+    Arguments:
+        classifier: what makes features of images.
+        real: the features of the real images, (M, 64); best of some that the classifier has not seen.
+        k: how far a neighbourhood reaches.
     """
-    generated_features = features_of(classifier, generated)
-    generated_features[~generated.isfinite().flatten(1).all(1)] = math.nan  # which clipping would hide
-    return {
-        "frechet_distance": frechet_distance(real_features, generated_features),
-        **precision_recall_density_coverage(real_features, generated_features, k),
-        "confidence": confidence(classifier, generated_features).mean().item(),
-    }
+
+    classifier: Classifier
+    real: Tensor
+    k: int = NEIGHBOURS
+
+    @cached_property
+    def radii(self) -> Tensor:
+        """How far the neighbourhood of each real image reaches, (M,)."""
+        return _radii(self.real, self.k)
+
+    @cached_property
+    def least_confidence(self) -> float:
+        """The largest class probability of which 5 % of the real images have less."""
+        return confidence(self.classifier, self.real).quantile(LEAST_SURE).item()
+
+    def accepts(self, images: Tensor) -> Tensor:
+        """Return whether each image is accepted as one of the real images' kind, (N,).
+
+        It lies in the neighbourhood of a real image, and the classifier is at least as sure of it as of the least sure
+        5 % of the real images. An image that is not finite is not accepted.
+        """
+        features = self._features(images)
+        return self._accepted(features, _compare(self.real, self.radii, features, self.k)[0])
+
+    def recognises(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Return whether the classifier sees the class of `labels` (N,) in each image, (N,)."""
+        return predictions(self.classifier, images).cpu() == labels
+
+    def realism(self, images: Tensor) -> dict[str, float]:
+        """Return how real the images look.
+
+        One that is not finite counts as unreal in "accepted" and in `precision_recall_density_coverage`, and makes
+        "frechet_distance" and "confidence" (the mean largest class probability) nan.
+        """
+        features = self._features(images)
+        counts, found = _compare(self.real, self.radii, features, self.k)
+        return {
+            "frechet_distance": frechet_distance(self.real, features),
+            **found,
+            "confidence": confidence(self.classifier, features).mean().item(),
+            "accepted": self._accepted(features, counts).double().mean().item(),
+        }
+
+    def frechet_distance(self, images: Tensor) -> float:
+        """Return the Fréchet distance between the images and the real ones."""
+        return frechet_distance(self.real, self._features(images))
+
+    def _features(self, images: Tensor) -> Tensor:
+        features = features_of(self.classifier, images)
+        features[~images.to(features.device).isfinite().flatten(1).all(1)] = math.nan  # which clipping would hide
+        return features
+
+    def _accepted(self, features: Tensor, counts: Tensor) -> Tensor:
+        return ((counts > 0) & (confidence(self.classifier, features) >= self.least_confidence)).cpu()
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Several judges, whose classifiers differ in their seed. What it says is their mean."""
+
+    judges: Sequence[Judge]
+
+    @classmethod
+    def of(cls, classifiers: Sequence[Classifier], real: Tensor) -> "Panel":
+        """Return a judge for each classifier, beside the same real images (M, C, H, W)."""
+        return cls([Judge(classifier, features_of(classifier, real)) for classifier in classifiers])
+
+    def mean(self, measure: Callable[[Judge], float]) -> float:
+        """Return the mean of a measure."""
+        return fmean(map(measure, self.judges))
+
+    def frechet_distance(self, images: Tensor) -> float:
+        """Return the mean of `Judge.frechet_distance`."""
+        return self.mean(lambda judge: judge.frechet_distance(images))
+
+    def realism(self, images: Tensor) -> dict[str, float]:
+        """Return the mean of `Judge.realism`, and the standard deviation over the judges of what `SPREAD` names."""
+        each = [judge.realism(images) for judge in self.judges]
+        numbers = {name: fmean(of[name] for of in each) for name in each[0]}
+        if len(each) > 1:
+            numbers |= {f"{name}_spread": stdev(of[name] for of in each) for name in SPREAD}
+        return numbers
 
 
 def frechet_distance(a: Tensor, b: Tensor) -> float:
@@ -50,7 +136,7 @@ def _gaussian(features: Tensor) -> tuple[Tensor, Tensor]:
     return mean, vectors * values.clamp(min=0).sqrt()
 
 
-def precision_recall_density_coverage(real: Tensor, generated: Tensor, k: int = 5) -> dict[str, float]:
+def precision_recall_density_coverage(real: Tensor, generated: Tensor, k: int = NEIGHBOURS) -> dict[str, float]:
     """Return fidelity and diversity of generated features (M, D) against real ones (N, D).
 
     Naeem et al. 2020, arXiv 2002.09797. A point's ball reaches to its k-th nearest neighbour in its own set.
@@ -61,9 +147,12 @@ def precision_recall_density_coverage(real: Tensor, generated: Tensor, k: int = 
     """
     if not 1 <= k < min(len(real), len(generated)):
         raise ValueError(f"k must be from 1 to {min(len(real), len(generated)) - 1}, got {k}")
-    real, generated = real.double(), generated.double()
-    real_radii = _radii(real, k)
-    balls = []  # real balls around each generated point
+    return _compare(real, _radii(real, k), generated, k)[1]
+
+
+def _compare(real: Tensor, real_radii: Tensor, generated: Tensor, k: int) -> tuple[Tensor, dict[str, float]]:
+    """Return the number of real balls around each generated point, (M,), and fidelity and diversity."""
+    balls = []
     recalled = torch.zeros(len(real), dtype=torch.bool, device=real.device)
     covered = recalled.clone()
     for points, radii in zip(generated.split(CHUNK), _radii(generated, k).split(CHUNK), strict=True):
@@ -72,16 +161,17 @@ def precision_recall_density_coverage(real: Tensor, generated: Tensor, k: int = 
         balls.append(inside.sum(1))
         covered |= inside.any(0)
         recalled |= (distances < radii[:, None]).any(0)
-    counts = torch.cat(balls).double()
-    return {
+    counts = torch.cat(balls)
+    return counts, {
         "precision": (counts > 0).double().mean().item(),
         "recall": recalled.double().mean().item(),
-        "density": counts.mean().item() / k,
+        "density": counts.double().mean().item() / k,
         "coverage": covered.double().mean().item(),
     }
 
 
 def _radii(points: Tensor, k: int) -> Tensor:
     """Return each point's distance to its k-th nearest neighbour, shape (N,); its nearest point of all is itself."""
+    k = min(k, len(points) - 1)
     nearest = [torch.cdist(rows, points).topk(k + 1, largest=False).values for rows in points.split(CHUNK)]
     return torch.cat(nearest).amax(1)

@@ -8,6 +8,10 @@ from torch import Tensor, nn
 
 from pie_cli.models.config import ModelConfig
 
+# Of `Autoencoder.project`. By the MSE of validation images (docs/EXPERIMENTS.md, projection).
+PROJECTION_STEPS = 40
+PROJECTION_RATE = 0.1
+
 
 class Autoencoder(nn.Module, ABC):
     """Images (B, C, H, W) in [0, 1] to codes z (B, d) and back, with the prior z ~ N(0, I)."""
@@ -44,6 +48,29 @@ class Autoencoder(nn.Module, ABC):
     def reconstruct(self, x: Tensor) -> Tensor:
         """Return decode(encode(x)), without gradients: what z alone keeps of the images."""
         return self.decode(self.encode(x))
+
+    def project(self, x: Tensor, steps: int = PROJECTION_STEPS) -> Tensor:
+        """Return the codes z (B, d), without gradients, whose decoded images are nearest to x in squared error.
+
+        Adam moves z from `encode`'s by so many steps; each image keeps the best z that it had, so the error is never
+        larger than that of `reconstruct`. It measures the manifold that the model decodes, whatever the encoder does.
+        """
+        with torch.no_grad():
+            z = self.encode(x)
+        target, best = self.as_images(x), z
+        least = torch.full_like(z[:, 0], torch.inf)
+        z = z.clone().requires_grad_()
+        optimizer = torch.optim.Adam([z], PROJECTION_RATE)
+        for step in range(steps + 1):
+            with torch.enable_grad():
+                errors = (self.decode(z) - target).square().flatten(1).sum(1)
+                total = errors.sum()
+            better = errors.detach() < least
+            least, best = torch.where(better, errors.detach(), least), torch.where(better[:, None], z.detach(), best)
+            if step < steps:
+                (z.grad,) = torch.autograd.grad(total, z)
+                optimizer.step()
+        return best
 
     @torch.no_grad()
     def sample(self, n: int, std: float = 1.0, generator: torch.Generator | None = None) -> Tensor:

@@ -2,25 +2,23 @@
 
 import math
 import time
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from functools import cache
 
 import pandas as pd
-import torch
 
 from pie_cli.config.naming import family, run_name
-from pie_cli.config.recipes import RECIPES
+from pie_cli.config.recipes import Recipe
 from pie_cli.config.run import RunConfig
 from pie_cli.constants import EPS2_VALUES, LATENT_DIM, SHARPNESS_LATENT_DIM
 from pie_cli.errors import PIEError
 from pie_cli.evaluation.cache import Evaluation, without_nan
-from pie_cli.evaluation.evaluate import inverse_error
 from pie_cli.io.files import write_json, write_text
 from pie_cli.models.config import PIEConfig
-from pie_cli.models.pie import PIE
 from pie_cli.paper import table1
-from pie_cli.paper.claims import Judgement, Verdict, judge
+from pie_cli.paper.claims import Judgement, Numbers, Verdict, judge
 from pie_cli.paper.figures import draw_figures
 from pie_cli.paper.goals import RECONSTRUCTION_WEIGHT, goals
 from pie_cli.paper.page import results_page
@@ -30,55 +28,77 @@ from pie_cli.plots.tables import write_table
 from pie_cli.runs.folder import Run
 
 DIMS = (LATENT_DIM, SHARPNESS_LATENT_DIM)
+Verdicts = dict[Recipe, list[Judgement]]
 
 
-def reproduce(suite: Suite, seeds: int, baseline_seeds: int) -> list[Judgement]:
+def reproduce(suite: Suite, seeds: int, baseline_seeds: int) -> Verdicts:
     """Train what is missing, draw Fig. 7 to 9, write Table 1, the evaluation and the page of results; return verdicts.
 
-    Every PIE has `seeds` seeds, VAE and WAE have `baseline_seeds`. Figures and Table 1 show seed 0, verdicts and
-    evaluation the means.
+    Every PIE has `seeds` seeds, VAE and WAE have `baseline_seeds`. Figures and Table 1 show seed 0, the evaluation
+    shows means, and verdicts compare seed by seed.
     """
     started = time.monotonic()
     configs = paper_runs(suite, seeds, baseline_seeds)
     runs = [suite.place.run(config) for config in configs]
     missing = [run for run in runs if not run.finished]
-    pca = cache(suite.pca)
-    evaluations = suite.evaluations(configs, meanwhile=lambda: [pca(d) for d in DIMS])
+    floors = cache(lambda: suite.floors(DIMS))
+    evaluations = suite.evaluations(configs, meanwhile=floors)
     suite.console.print(f"drawing Fig. 7, 8 and 9 and writing the tables into {suite.place.results_dir}")
-    draw_figures(suite, evaluations)
-    judgements = write_page(suite, runs, evaluations, {f"pca-d{d}": [pca(d)] for d in DIMS})
+    for recipe in suite.recipes:
+        draw_figures(suite, recipe, evaluations)
+    verdicts = write_page(suite, runs, evaluations, floors())
     suite.console.print(_time_taken(missing, time.monotonic() - started, suite.place.jobs))
-    return judgements
+    return verdicts
 
 
 def write_page(
-    suite: Suite, runs: list[Run], evaluations: dict[str, Evaluation], floors: dict[str, list[dict[str, float]]]
-) -> list[Judgement]:
-    """Write Table 1, the evaluation of all runs and of PCA, the verdicts, and README.md, which shows all."""
+    suite: Suite, runs: list[Run], evaluations: Mapping[str, Evaluation], floors: Mapping[str, Numbers]
+) -> Verdicts:
+    """Write Table 1, the evaluation of all runs and of the floors, the verdicts, and README.md, which shows all."""
     folder, facts, configs = suite.place.results_dir, suite.facts(runs), [run.config for run in runs]
-    certificate, rows = certify(suite, evaluations), write_table_1(suite, configs, evaluations)
+    rows = write_table_1(suite, configs, evaluations)
+    floors = {**floors, "true": rows[0].of.numbers}
     numbers = {name: evaluation.numbers for name, evaluation in evaluations.items()}
-    families = {**floors, **suite.by_family(configs, numbers)}
-    labels = {family(config, implied=suite.recipe): family(config) for config in configs}
-    evaluation = summary({labels.get(name, name): values for name, values in families.items()})
+    evaluation = summary({name: [of] for name, of in floors.items()} | by_family(configs, numbers))
     raw = pd.DataFrame({"run": run.name, **numbers[run.name]} for run in runs)
     write_table(evaluation, folder / "evaluation", suite.origin(runs), raw=raw)
 
-    true = rows[0].of.numbers
-    real = {name: true[name] for name in ("sharpness", "sharpness_error")}
-    measured = {**means(families), "true": real}
-    seeds = sorted({config.resolved.seed for config in configs})
-    # What has fewer seeds stands beside each seed of the others with its mean.
-    of_seeds = [suite.by_family([c for c in configs if c.resolved.seed == seed], numbers) for seed in seeds]
-    judgements = judge(measured, suite.incomparable, [{**measured, **means(of_one)} for of_one in of_seeds])
+    measured = {recipe: of_recipe(recipe, configs, numbers, floors) for recipe in suite.recipes}
+    verdicts = {recipe: judge(of, suite.incomparable) for recipe, of in measured.items()}
+    certificates = {recipe: certify(suite, recipe, numbers) for recipe in suite.recipes}
     shown = {"table1": table1.frame(rows), "audit": table1.audit_frame(rows), "evaluation": evaluation}
-    if not suite.incomparable and suite.recipe == "stable":
-        shown["goals"] = pd.DataFrame(map(asdict, goals(measured)))
-    about = {"quick": suite.quick, **facts, "certificate": without_nan(certificate)}
-    write_json(folder / "claims.json", {**about, "claims": [asdict(judgement) for judgement in judgements]})
-    anneals = any(config.resolved.anneal for config in configs)
-    write_text(folder / "README.md", results_page(judgements, shown, certificate, facts, suite.quick, anneals))
-    return judgements
+    if not suite.incomparable and "stable" in measured:
+        shown["goals"] = pd.DataFrame(map(asdict, goals(means(measured["stable"]))))
+    about = {
+        "quick": suite.quick,
+        **facts,
+        "certificates": {name: without_nan(of) for name, of in certificates.items()},
+    }
+    claims = {recipe: [asdict(judgement) for judgement in of] for recipe, of in verdicts.items()}
+    write_json(folder / "claims.json", {**about, "claims": claims})
+    write_text(folder / "README.md", results_page(verdicts, shown, certificates, facts, suite.quick))
+    return verdicts
+
+
+def by_family(
+    configs: Iterable[RunConfig], numbers: Mapping[str, Numbers], implied: Recipe = "stable"
+) -> dict[str, list[Numbers]]:
+    """Return the numbers of each run, by name, grouped over seeds; the `implied` recipe goes without saying."""
+    families = defaultdict(list)
+    for config in sorted(configs, key=lambda config: config.resolved.seed):
+        families[family(config, implied)].append(numbers[run_name(config)])
+    return dict(families)
+
+
+def of_recipe(
+    recipe: Recipe, configs: Sequence[RunConfig], numbers: Mapping[str, Numbers], floors: Mapping[str, Numbers]
+) -> dict[str, list[Numbers]]:
+    """Return what the claims of one recipe rest on: its PIEs, the other models, and beside each seed the floors."""
+    seeds = len({config.resolved.seed for config in configs})
+    chosen = [c for c in configs if c.recipe == recipe or not isinstance(c.model, PIEConfig)]
+    if recipe == "stable":  # what starts from it is compared with it
+        chosen += [c for c in configs if c.recipe == "warm"]
+    return {**{name: [of] * seeds for name, of in floors.items()}, **by_family(chosen, numbers, implied=recipe)}
 
 
 def _time_taken(trained: list[Run], seconds: float, jobs: int) -> str:
@@ -91,20 +111,26 @@ def _time_taken(trained: list[Run], seconds: float, jobs: int) -> str:
 
 def paper_runs(suite: Suite, seeds: int, baseline_seeds: int) -> list[RunConfig]:
     """Return the runs that a reproduction needs, the long ones first so that no core waits for the last one."""
-    pies = [suite.config("pie", d, seed, eps2) for seed in range(seeds) for d in DIMS for eps2 in EPS2_VALUES]
+    pies = [
+        suite.config("pie", d, seed, eps2, recipe)
+        for seed in range(seeds)
+        for recipe in suite.recipes
+        for d in DIMS
+        for eps2 in EPS2_VALUES
+    ]
     others = [suite.config(model, d, seed) for seed in range(baseline_seeds) for d in DIMS for model in ("vae", "wae")]
-    if suite.quick or suite.recipe != "stable":
+    if suite.quick or "stable" not in suite.recipes:
         return [*pies, *others]
     # What the paper's loss alone gives up; too long for a first look.
-    tight, warm = EPS2_VALUES[0], RECIPES["warm"].settings
+    tight = EPS2_VALUES[0]
     extensions = [suite.config("pie", LATENT_DIM, 0, tight, reconstruction=RECONSTRUCTION_WEIGHT)]
-    extensions += [suite.config("pie", LATENT_DIM, seed, tight, **warm) for seed in range(seeds)]
+    extensions += [suite.config("pie", LATENT_DIM, seed, tight, "warm") for seed in range(seeds)]
     return [*pies, *extensions, *others]
 
 
 def write_table_1(suite: Suite, configs: list[RunConfig], evaluations: Mapping[str, Evaluation]) -> list[table1.Row]:
     """Write Table 1 of the runs with d = 8 and seed 0 among `configs`; return its rows, the true images first."""
-    rows = [table1.true_images(suite.dataset, suite.classifier)]
+    rows = [table1.true_images(suite.dataset, suite.panel)]
     chosen = [c for c in configs if c.model.latent_dim == SHARPNESS_LATENT_DIM and c.resolved.seed == 0]
     for config in sorted(chosen, key=lambda c: isinstance(c.model, PIEConfig)):  # the baselines first, as in the paper
         rows.append(table1.row_of(config, evaluations[run_name(config)]))
@@ -112,25 +138,26 @@ def write_table_1(suite: Suite, configs: list[RunConfig], evaluations: Mapping[s
     return rows
 
 
-def certify(suite: Suite, evaluations: Mapping[str, Evaluation]) -> dict[str, float]:
-    """Return what shows that the trained, reloaded PIE with d = 10 and the smallest ε₀² is invertible."""
-    run = suite.place.run(suite.config("pie", LATENT_DIM, 0, EPS2_VALUES[0]))
-    model, numbers = run.load_model(), evaluations[run.name].numbers
-    assert isinstance(model, PIE)
+def certify(suite: Suite, recipe: Recipe, numbers: Mapping[str, Numbers]) -> dict[str, float]:
+    """Return what shows that the trained PIE of a recipe, with d = 10 and the smallest ε₀², is invertible."""
+    of = numbers[run_name(suite.config("pie", LATENT_DIM, 0, EPS2_VALUES[0], recipe))]
     return {
         "test images": len(suite.dataset.test),
-        "largest error of the exact inverse, float32": numbers["inverse_error"],
-        "largest error of the exact inverse, float64": inverse_error(model, suite.dataset, torch.float64),
-        "samples from N(0, 1)": numbers["samples"],
-        "samples with a pixel that is not finite": numbers["samples_not_finite"],
+        "largest error of the exact inverse, float32": of["inverse_error"],
+        "largest error of the exact inverse, float64": of["inverse_error_float64"],
+        "samples from N(0, 1)": of["samples"],
+        "samples with a pixel that is not finite": of["samples_not_finite"],
     }
 
 
-def print_verdicts(suite: Suite, judgements: list[Judgement], strict: bool) -> None:
+def print_verdicts(suite: Suite, verdicts: Verdicts, strict: bool) -> None:
     """Print the verdicts; with `strict`, a claim that FAILS is an error (PIEError)."""
-    for j in judgements:
-        tendency = f" (the numbers so far: {j.tendency})" if j.tendency else ""
-        suite.console.print(f"{j.claim}. {j.text} {j.verdict}{tendency}")
-    suite.console.print(f"wrote {suite.place.results_dir / 'README.md'}")
-    if strict and (failed := [str(j.claim) for j in judgements if j.verdict is Verdict.FAILS]):
-        raise PIEError(f"`strict`: claim {', '.join(failed)} FAILS; see {suite.place.results_dir / 'README.md'}")
+    page, failed = suite.place.results_dir / "README.md", []
+    for recipe, judgements in verdicts.items():
+        for j in judgements:
+            tendency = f" (the numbers so far: {j.tendency})" if j.tendency else ""
+            suite.console.print(f"{recipe}, {j.claim}. {j.text} {j.verdict}{tendency}")
+        failed += [f"{j.claim} ({recipe})" for j in judgements if j.verdict is Verdict.FAILS]
+    suite.console.print(f"wrote {page}")
+    if strict and failed:
+        raise PIEError(f"`strict`: claim {', '.join(failed)} FAILS; see {page}")

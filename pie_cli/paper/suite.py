@@ -1,33 +1,32 @@
 """What sharpness, evaluate and reproduce share: the data, the classifier, the profile, and the evaluation of runs."""
 
 import math
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 from rich.console import Console
 
-from pie_cli.config.naming import family, run_config, run_name, train_command
-from pie_cli.config.recipes import Recipe
+from pie_cli.config.naming import run_config, run_name, train_command
+from pie_cli.config.recipes import COMPARED, Recipe
 from pie_cli.config.run import FULL_EPOCHS, RunConfig, in_epochs
 from pie_cli.data.base import Dataset, DatasetName
 from pie_cli.data.load import load_dataset
 from pie_cli.errors import PIEError
 from pie_cli.evaluation.cache import Evaluation
 from pie_cli.evaluation.evaluate import evaluate
-from pie_cli.evaluation.pca import evaluate_pca
+from pie_cli.evaluation.floors import evaluate_normal, evaluate_pca
 from pie_cli.io.provenance import command_line, git_commit, package_version, short_commit
 from pie_cli.io.text import number
 from pie_cli.jobs.grid import Place, default_jobs, train_and_evaluate
-from pie_cli.metrics.classifier import Classifier, load_or_train_classifier
+from pie_cli.metrics.classifier import load_or_train_classifiers
+from pie_cli.metrics.inference import clean
+from pie_cli.metrics.realism import Panel
 from pie_cli.runs.folder import Run
 from pie_cli.runtime import find_accelerator
 from pie_cli.training.launch import check_configuration
-
-T = TypeVar("T")
 
 PROFILE_EPOCHS = {"quick": 1, "paper": FULL_EPOCHS}
 
@@ -41,18 +40,21 @@ class Suite:
     place: Place  # where runs lie and compute
     epochs: int  # of each training
     console: Console  # where progress is shown
-    recipe: Recipe = "stable"  # of every PIE
+    recipes: Sequence[Recipe] = COMPARED  # of the PIEs, side by side
 
     @classmethod
     def prepare(
         cls, console: Console, data_dir: Path | None, offline: bool, results_dir: Path, device: str,
-        profile: str = "paper", jobs: int | None = None, dataset: DatasetName = "mnist", recipe: Recipe = "stable",
+        profile: str = "paper", jobs: int | None = None, dataset: DatasetName = "mnist", recipe: Recipe | None = None,
     ) -> Self:  # fmt: skip
-        """Return the suite of a profile; the quick one has a folder of its own and never mixes with full runs."""
+        """Return the suite of a profile; the quick one has a folder of its own and never mixes with full runs.
+
+        Without a `recipe` it has those that the paper's claims are judged of.
+        """
         accelerator = find_accelerator(device)
         folder = results_dir / "quick" if profile == "quick" else results_dir
         place = Place(folder, data_dir, accelerator, jobs or default_jobs(accelerator))
-        return cls(dataset, offline, place, PROFILE_EPOCHS[profile], console, recipe)
+        return cls(dataset, offline, place, PROFILE_EPOCHS[profile], console, (recipe,) if recipe else COMPARED)
 
     @cached_property
     def dataset(self) -> Dataset:
@@ -61,10 +63,11 @@ class Suite:
         return dataset.quick if self.quick else dataset
 
     @cached_property
-    def classifier(self) -> Classifier:
+    def panel(self) -> Panel:
         """What measures realism, trained where it is missing."""
         folder = self.place.results_dir
-        return load_or_train_classifier(folder, self.dataset.train, self.dataset_name, self.console.print)
+        found = load_or_train_classifiers(folder, self.dataset.train, self.dataset_name, self.console.print)
+        return Panel.of(found, clean(self.dataset.test))
 
     @property
     def quick(self) -> bool:
@@ -78,23 +81,17 @@ class Suite:
             return "quick profile: trained too briefly to compare with the paper"
         return "" if self.dataset_name == "mnist" else f"the paper's images are MNIST's, not {self.dataset_name}"
 
-    def config(self, model: str, latent_dim: int, seed: int, eps2: float | None = None, **settings: Any) -> RunConfig:
-        """Return the configuration of a run in this profile and recipe."""
-        recipe: Recipe = self.recipe if model == "pie" else "stable"
+    def config(
+        self, model: str, latent_dim: int, seed: int, eps2: float | None = None, recipe: Recipe = "stable",
+        **settings: Any,
+    ) -> RunConfig:  # fmt: skip
+        """Return the configuration of a run in this profile."""
         settings = {"latent_dim": latent_dim, "dataset": self.dataset_name, "seed": seed, **settings}
         return run_config(model, recipe, epochs=self.epochs, eps2=eps2, **settings)
 
-    def by_family(self, configs: Iterable[RunConfig], numbers: Mapping[str, T]) -> dict[str, list[T]]:
-        """Return what belongs to each run, by name, grouped over seeds; the suite's own recipe goes without saying."""
-        families = defaultdict(list)
-        for config in configs:
-            families[family(config, implied=self.recipe)].append(numbers[run_name(config)])
-        return dict(families)
-
-    def title(self, eps2: float) -> str:
-        """Return what figures call the PIE of this ε₀²."""
-        recipe = f", recipe {self.recipe}" if self.recipe != "stable" else ""
-        return f"ε₀² = {number(eps2)}{recipe}{f', {in_epochs(self.epochs)} (quick run)' if self.quick else ''}"
+    def title(self, recipe: Recipe, eps2: float) -> str:
+        """Return what figures call the PIE of a recipe and ε₀²."""
+        return f"{recipe}, ε₀² = {number(eps2)}{f', {in_epochs(self.epochs)} (quick run)' if self.quick else ''}"
 
     def evaluations(
         self, configs: Sequence[RunConfig], train: bool = True, meanwhile: Callable[[], object] = lambda: None
@@ -119,16 +116,20 @@ class Suite:
             )
         if not all(run.evaluated for run in runs.values()):
             _ = self.dataset  # fetched before the workers, who open no connection, look for it
-            train_and_evaluate(configs, self.place, self.console, lambda: (self.classifier, meanwhile()))
+            train_and_evaluate(configs, self.place, self.console, lambda: (self.panel, meanwhile()))
         return {name: self.evaluate(run) for name, run in runs.items()}
 
     def evaluate(self, run: Run) -> Evaluation:
         """Return the figures of merit of a finished run."""
-        return evaluate(run, self.dataset, self.classifier, self.place.accelerator)
+        return evaluate(run, self.dataset, self.panel, self.place.accelerator)
 
-    def pca(self, latent_dim: int) -> dict[str, float]:
-        """Return the figures of merit of PCA with d components."""
-        return evaluate_pca(self.dataset, latent_dim, self.classifier)
+    def floors(self, latent_dims: Iterable[int]) -> dict[str, dict[str, float]]:
+        """Return the figures of merit of PCA with d components, "pca-d10", and of draws of N(0, I_d), "normal-d10"."""
+        found = {}
+        for d in latent_dims:
+            found[f"pca-d{d}"] = evaluate_pca(self.dataset, d, self.panel)
+            found[f"normal-d{d}"] = evaluate_normal(len(self.dataset.test), d)
+        return found
 
     def facts(self, runs: Iterable[Run]) -> dict[str, str]:
         """Return where the numbers of these runs come from."""
@@ -140,7 +141,7 @@ class Suite:
         machines = {f"{of.get('processor')}, {of.get('device')}, threads: {of.get('threads')}" for of in origins}
         return {
             "command": command_line(),
-            "recipe": self.recipe,
+            "recipes": ", ".join(self.recipes),
             "data": self.dataset_name,
             "test images": f"{len(self.dataset.test):,}",
             "epochs of a training": ", ".join(map(str, sorted({one.epochs for one in trainings}))) or "unknown",

@@ -10,23 +10,24 @@ import pandas as pd
 from pie_cli.config.run import RunConfig
 from pie_cli.constants import SHARPNESS_LATENT_DIM, TABLE_1
 from pie_cli.data.base import Dataset
-from pie_cli.evaluation.cache import STRIP, Evaluation
-from pie_cli.evaluation.evaluate import audit
+from pie_cli.evaluation.cache import Evaluation
+from pie_cli.evaluation.evaluate import grey_levels
+from pie_cli.evaluation.measure import audit
 from pie_cli.io.text import number
-from pie_cli.metrics.classifier import Classifier, features_of
 from pie_cli.metrics.images import laplacian_variance, sharpness
 from pie_cli.metrics.inference import clean
-from pie_cli.metrics.realism import realism
+from pie_cli.metrics.realism import Panel
 from pie_cli.models.config import PIEConfig
 from pie_cli.plots import figures
 from pie_cli.plots.tables import write_table
 
+STRIP = 12  # images beside each row's distribution
 NOTE = (
     "Sharpness: variance of the response to the four-neighbour Laplacian, valid border, images in [0, 1] and clipped, "
     "mean and standard error over the images; samples from N(0, I). More is not better: compare with the true images, "
-    "and with the Fréchet distance and precision of the same samples to the test images, in the features of a small "
-    "classifier (not Inception's: comparable within this table only). The true row's realism is that of as "
-    "many training images, about the best that a sampler could do."
+    "and with how real the same samples are beside the test images, in the features of three small classifiers (not "
+    "Inception's: comparable within this table only; docs/CRITERIA.md says what is accepted as a digit). The true "
+    "row's realism is that of as many training images, about the best that a sampler could do."
 )
 
 
@@ -41,19 +42,19 @@ class Row:
 
 def row_of(config: RunConfig, evaluation: Evaluation) -> Row:
     """Return a model's row. PIE's figure in the paper has no ε₀² beside it, so it stands at each."""
-    recipe = f" ({config.recipe})" if config.recipe != "stable" else ""
-    eps2 = f" ε₀² = {number(config.model.eps2)}{recipe}" if isinstance(config.model, PIEConfig) else ""
-    return Row(config.model_name.upper() + eps2, TABLE_1[config.model_name], evaluation)
+    pie = f" {config.recipe}, ε₀² = {number(config.model.eps2)}" if isinstance(config.model, PIEConfig) else ""
+    return Row(config.model_name.upper() + pie, TABLE_1[config.model_name], evaluation)
 
 
-def true_images(dataset: Dataset, classifier: Classifier) -> Row:
+def true_images(dataset: Dataset, panel: Panel) -> Row:
     """Return the row of the test images themselves: what is measured of samples, of them."""
     images = clean(dataset.test)
     mean, error = sharpness(images)
     numbers = {"sharpness": mean, "sharpness_error": error, "sharpness_unclipped": mean}
-    numbers |= realism(classifier, clean(dataset.train[: len(images)]), features_of(classifier, images))
+    numbers |= panel.realism(clean(dataset.train[: len(images)]))
     each, no_plane = laplacian_variance(images).numpy(), np.empty((0, 2), np.float32)
-    return Row("true", TABLE_1["true"], Evaluation(numbers, audit(images), each, images[:STRIP].numpy(), no_plane))
+    pictures = {"samples": grey_levels(images[:STRIP])}
+    return Row("true", TABLE_1["true"], Evaluation(numbers, audit(images), each, no_plane, pictures))
 
 
 def frame(rows: Sequence[Row]) -> pd.DataFrame:
@@ -67,6 +68,7 @@ def frame(rows: Sequence[Row]) -> pd.DataFrame:
             "± (s.e.)": row.of.numbers["sharpness_error"],
             "unclipped": row.of.numbers["sharpness_unclipped"],
             "|sharpness − true|": abs(row.of.numbers["sharpness"] - true),
+            "accepted": row.of.numbers["accepted"],
             "Fréchet distance": row.of.numbers["frechet_distance"],
             "precision": row.of.numbers["precision"],
             "parameters": row.of.numbers.get("parameters", np.nan),
@@ -86,9 +88,11 @@ def write(rows: Sequence[Row], folder: Path, provenance: str, quick: bool) -> li
     """Write the table, its audit and its figure to `folder`; return the paths."""
     note = f"{'Quick runs. ' if quick else ''}{NOTE} d = {SHARPNESS_LATENT_DIM}. {provenance}"
     files = write_table(frame(rows), folder / "table1", note, digits=3)
-    audit_note = f"Each line changes one thing of the first. {provenance}"
+    audit_note = f"The first line is Table 1's. {provenance}"
     files += write_table(audit_frame(rows), folder / "table1_audit", audit_note, digits=3)
     title = f"sharpness of samples, d = {SHARPNESS_LATENT_DIM}{' (quick runs)' if quick else ''}"
     arrays = {row.label: row.of.sharpness for row in rows}
-    figure = figures.sharpness(list(arrays.values()), [row.of.strip for row in rows], list(arrays), title)
+    figure = figures.sharpness(
+        list(arrays.values()), [row.of.picture("samples")[:STRIP] for row in rows], list(arrays), title
+    )
     return [*files, *figures.save(figure, folder / "table1"), figures.save_data(folder / "table1", **arrays)]

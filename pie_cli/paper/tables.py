@@ -38,17 +38,24 @@ def sharpness_runs(models: str, eps2: str | None) -> list[tuple[str, float | Non
 
 
 def print_table_1(suite: Suite, wanted: list[tuple[str, float | None]], train: bool) -> None:
-    """Write and print Table 1 with the wanted rows, trained first where they are missing.
+    """Write and print Table 1 with the wanted rows, those of PIE for each recipe, trained first where they are missing.
 
     Raises UsageError if there is a recipe and no PIE among them.
     """
-    if suite.recipe != "stable" and "pie" not in dict(wanted):
-        raise UsageError(f"`recipe` {suite.recipe} is an option of PIE, which `models` leaves out")
-    configs = [suite.config(model, SHARPNESS_LATENT_DIM, 0, eps2) for model, eps2 in wanted]
+    if len(suite.recipes) == 1 and "pie" not in dict(wanted):
+        raise UsageError(f"`recipe` {suite.recipes[0]} is an option of PIE, which `models` leaves out")
+    configs = [
+        suite.config(model, SHARPNESS_LATENT_DIM, 0, eps2, recipe)
+        for recipe in suite.recipes
+        for model, eps2 in wanted
+        if model == "pie"
+    ]
+    configs += [suite.config(model, SHARPNESS_LATENT_DIM, 0) for model, _ in wanted if model != "pie"]
     rows = write_table_1(suite, configs, suite.evaluations(configs, train))
     title = f"Table 1: sharpness of samples, d = {SHARPNESS_LATENT_DIM}{' (quick runs)' if suite.quick else ''}"
     print_table(suite.console, table1.frame(rows), title, 3)
-    print_table(suite.console, table1.audit_frame(rows), "The same images under every convention in use", 3)
+    title = "The same images under each convention that could be meant"
+    print_table(suite.console, table1.audit_frame(rows), title, 3)
     suite.console.print(f"wrote table1 and table1_audit into {suite.place.results_dir}")
 
 
@@ -70,7 +77,8 @@ def print_evaluation(suite: Suite, folders: list[Path], images: DatasetName | No
     if doubled := next((label for label in labels if labels.count(label) > 1), None):
         raise UsageError(f"two of the runs are {doubled}; give each once")
     dims = sorted({run.config.model.latent_dim for run in runs})
-    numbers = {f"PCA d = {d}": [suite.pca(d)] for d in dims}
+    floors = suite.floors(dims)
+    numbers = {f"PCA d = {d}": [floors[f"pca-d{d}"]] for d in dims}
     for run in runs:
         suite.console.print(f"evaluating {run.label}")
         numbers[run.label] = [suite.evaluate(run).numbers]

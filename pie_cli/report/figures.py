@@ -14,6 +14,7 @@ from torch import Tensor
 from pie_cli.constants import COLUMNS, INTERPOLATIONS
 from pie_cli.data.base import Dataset, ImageSet
 from pie_cli.errors import FolderError, UsageError
+from pie_cli.evaluation.measure import PROJECTED
 from pie_cli.io.files import write_text
 from pie_cli.metrics import inference
 from pie_cli.metrics.codes import cross_validated_knn_accuracy, silhouette, trustworthiness
@@ -27,7 +28,7 @@ from pie_cli.runs.folder import Run
 
 Pair = tuple[int | None, int | None]
 
-LARGEST_SPREAD = 1e6  # of codes; far beyond it, they are no numbers any more
+LARGEST_SPREAD = 1e6  # of codes; far beyond it, floats overflow
 
 
 @dataclass
@@ -51,12 +52,15 @@ def draw_reconstructions(run: Run, dataset: Dataset, device: str, count: int) ->
     return Drawing(_save(figure, run, "reconstructions", data), {"test MSE, from z alone": mse})
 
 
-def check_keep(run: Run, keep: int | None, count: int | None) -> None:
-    """Raise UsageError if the run's model has no residuals, or not so many levels; or if a count is given too."""
+def check_reconstruction(run: Run, keep: int | None, count: int | None, project: int | None) -> None:
+    """Raise UsageError if `keep` asks for levels that the run's model lacks, or if the settings exclude each other."""
+    chosen = {"keep": keep, "project": project}
+    if len(used := [name for name, value in chosen.items() if value is not None]) > 1:
+        raise UsageError("`keep` and `project` are two figures; give one of them")
+    if used and count is not None:
+        raise UsageError(f"`{used[0]}` shows {COLUMNS} images; leave out `count`")
     if keep is None:
         return
-    if count is not None:
-        raise UsageError(f"`keep` shows {COLUMNS} images; leave out `count`")
     if not isinstance(run.config.model, PIEConfig):
         raise UsageError(f"`keep` needs the residuals of a PIE; {run.folder} holds another model")
     levels = len(run.config.model.residual_sizes)
@@ -64,8 +68,24 @@ def check_keep(run: Run, keep: int | None, count: int | None) -> None:
         raise UsageError(f"`keep` must lie between 0 and {levels}, the residual levels of {run.folder}; got {keep}")
 
 
+def draw_projections(run: Run, dataset: Dataset, device: str, steps: int) -> Drawing:
+    """Test images from z alone, and the nearest images that the model decodes, found by `steps` steps of Adam."""
+    model = run.load_model(device)
+    originals = inference.random_images(dataset.test, PROJECTED)
+    decoded = inference.in_batches(model.reconstruct, originals, model)
+    projected = inference.projections(model, originals, steps)
+    images = torch.stack([of[:COLUMNS] for of in (originals, decoded, projected)])
+    labels = ["original", "from z alone", f"projected: {steps} steps"]
+    numbers = {
+        f"MSE of {len(originals):,} test images, from z alone": reconstruction_mse(originals, decoded),
+        f"the same, projected by {steps} steps": reconstruction_mse(originals, projected),
+    }
+    figure = figures.image_grid(images.numpy(), run.label, labels)
+    return Drawing(_save(figure, run, f"reconstructions_project{steps}", {"images": images}), numbers)
+
+
 def draw_progressive(run: Run, dataset: Dataset, device: str, keep: int) -> Drawing:
-    """Test images from z alone, with the `keep` residual levels nearest to z (`check_keep` allows it), and with all."""
+    """Test images from z alone, with the `keep` residual levels nearest to z, and with all."""
     model = run.load_model(device)
     assert isinstance(model, PIE)
     levels = len(model.residual_sizes)
@@ -86,14 +106,14 @@ def draw_progressive(run: Run, dataset: Dataset, device: str, keep: int) -> Draw
 def draw_samples(run: Run, device: str, count: int, std: float, seed: int) -> Drawing:
     """Fig. 7b, 7c and 9: `count` images decoded from z ~ N(0, std²·I)."""
     codes, samples = inference.prior_samples(run.load_model(device), count, std, seed)
-    variance = f"{std**2:.15g}"  # to the rounding of a root's square
+    variance = f"{std**2:.15g}"  # rounded, since squaring a root is not exact
     return _draw_samples(run, codes, samples, f"N(0, {variance}), seed {seed}", f"variance{variance}")
 
 
 def draw_fitted_samples(run: Run, dataset: Dataset, device: str, count: int, prior: Fitted, seed: int) -> Drawing:
     """`count` images decoded from a prior fitted to the training images' codes, which is not the paper's."""
     model = run.load_model(device)
-    codes = sample_fitted_codes(inference.known_codes(model, dataset), prior, count, seed)
+    codes = sample_fitted_codes(inference.fitted_codes(model, dataset), prior, count, seed)
     samples = inference.in_batches(model.decode, codes, model)
     return _draw_samples(run, codes, samples, f"{DESCRIPTIONS[prior]} fitted to z after training, seed {seed}", prior)
 
@@ -121,7 +141,7 @@ def draw_interpolations(run: Run, dataset: Dataset, device: str, pairs: list[tup
 
 
 def check_pair(rows: int | None, digits: Pair, indices: Pair) -> None:
-    """Raise UsageError if one pair of images is half given, or given twice, or with a number of rows."""
+    """Raise UsageError if a pair of images is half given, given twice, or given with a number of rows."""
     pairs = [pair for pair in (digits, indices) if pair != (None, None)]
     if len(pairs) > 1 or any(None in pair for pair in pairs):
         raise UsageError("give `from` and `to` (digits), or `from_index` and `to_index`, or neither")
@@ -133,7 +153,7 @@ def choose_pairs(images: ImageSet, rows: int | None, digits: Pair, indices: Pair
     """Return pairs of indices of test images, and the name of the figure that shows them.
 
     One pair if `digits` (the first image of each) or `indices` are given, else `rows` pairs (0, 1), (2, 3), …, which
-    are not chosen for their looks. `check_pair` has looked at them. Raises UsageError if a digit has no image.
+    are not chosen for their looks. `check_pair` must have accepted them. Raises UsageError if a digit has no image.
     """
     given = [pair for pair in (digits, indices) if pair != (None, None)]
     if not given:
@@ -148,14 +168,14 @@ def choose_pairs(images: ImageSet, rows: int | None, digits: Pair, indices: Pair
     for digit, places in zip((first, last), found, strict=True):
         if not places:
             raise UsageError(f"the test set has no image of the digit {digit}")
-    # Between two of the same digit, the first and the last image of it.
+    # If both digits are the same, take its first and its last image.
     return [(found[0][0], found[1][-1 if first == last else 0])], f"interpolation_digits_{first}_{last}"
 
 
 def spread_of_codes(std: float | None, variance: float | None, prior: Prior = "normal") -> float:
     """Return the standard deviation of z that `std` or `variance` means; 1 without either."""
     if prior != "normal" and (std, variance) != (None, None):
-        raise UsageError(f"`prior` {prior} has the spread of the codes; leave out `std` and `variance`")
+        raise UsageError(f"`prior` {prior} sets the spread of the codes; leave out `std` and `variance`")
     if std is not None and variance is not None:
         raise UsageError("`std` and `variance` say the same thing twice; give one of them")
     for name, value in (("std", std), ("variance", variance)):
@@ -194,7 +214,7 @@ def _save(figure: Figure, run: Run, name: str, data: dict[str, Tensor]) -> list[
 
 @contextmanager
 def _figures_of(run: Run) -> Iterator[Path]:
-    """Make the folder of the run's figures, to be written to in the block. Raises FolderError where that fails."""
+    """Make the folder of the run's figures, for the block to write into. Raises FolderError if that fails."""
     try:
         run.figures.mkdir(exist_ok=True, parents=run.figures_folder is not None)
         yield run.figures
@@ -211,6 +231,6 @@ def pair_rows(originals: Tensor, reconstructions: Tensor) -> Tensor:
 
 
 def sheet(images: Tensor, columns: int = COLUMNS) -> Tensor:
-    """Return images (N, C, H, W) as rows (N / columns, columns, C, H, W), the last row filled up with black."""
+    """Return images (N, C, H, W) as rows (N / columns, columns, C, H, W), with the last row filled up with black."""
     missing = -len(images) % columns
     return torch.cat([images, images.new_zeros(missing, *images.shape[1:])]).unflatten(0, (-1, columns))

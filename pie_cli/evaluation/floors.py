@@ -1,12 +1,12 @@
-"""PCA of the same dimension, measured as a run is."""
+"""What figures of merit are compared with: PCA of the same dimension, and draws of the prior itself."""
 
 import torch
 from torch import Tensor
 
 from pie_cli.data.base import Dataset
-from pie_cli.evaluation.evaluate import measure_codes, measure_reconstruction
-from pie_cli.metrics.classifier import Classifier
-from pie_cli.metrics.inference import clean, in_batches, known_codes
+from pie_cli.evaluation import measure
+from pie_cli.metrics.inference import clean, in_batches
+from pie_cli.metrics.realism import Panel
 from pie_cli.models.base import Autoencoder
 from pie_cli.runtime import one_thread
 
@@ -35,15 +35,23 @@ class PCA(Autoencoder):
 
 
 @one_thread()
-def evaluate_pca(dataset: Dataset, latent_dim: int, classifier: Classifier) -> dict[str, float]:
+def evaluate_pca(dataset: Dataset, latent_dim: int, panel: Panel) -> dict[str, float]:
     """Return the figures of merit of PCA: reconstruction and codes; it has no prior to sample from.
 
     One thread, as a reproduction's trainings have: UMAP makes the last bits of a code a plane that looks different.
     """
     model = PCA(dataset, latent_dim)
-    codes, known = in_batches(model.encode, clean(dataset.test), model), known_codes(model, dataset)
+    codes, known = (in_batches(model.encode, clean(of), model) for of in (dataset.test, dataset.train))
     return {
         "parameters": float(model.axes.numel() + model.mean.numel()),
-        **measure_reconstruction(model, codes, dataset, classifier),
-        **measure_codes(codes, known, dataset)[0],
+        **measure.reconstruction(model, codes, dataset, panel),
+        **measure.knowledge(codes, known, dataset),
+        **measure.planes(codes, dataset.test.labels)[0],
     }
+
+
+@one_thread()
+def evaluate_normal(count: int, latent_dim: int) -> dict[str, float]:
+    """Return how far UMAP's planes of `count` draws of N(0, I_d) are from a Gaussian, by the seeds that runs have."""
+    codes = torch.randn(count, latent_dim, generator=torch.Generator().manual_seed(0))
+    return measure.planes(codes, None)[0]
