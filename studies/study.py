@@ -61,7 +61,7 @@ class Study:
         return options if "--epochs" in options else f"{options} --epochs {EPOCHS}".strip()
 
     def write(self, measured: Mapping[str, Row]) -> None:
-        """Write the table of the variants that are `measured` (rows by options): in full as CSV, rounded as Markdown."""
+        """Write the table of the `measured` variants (rows by options), in full as CSV and rounded as Markdown."""
         options = {variant: self.options(variant) for variant in self.variants}
         rows = pd.DataFrame([{"variant": v, **measured[o]} for v, o in options.items() if o in measured])
         if rows.empty:
