@@ -1,4 +1,4 @@
-"""The command line in a process of its own, without the seconds that an interpreter takes to import what it needs."""
+"""The command line in a process of its own, without the seconds that an interpreter takes for its imports."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 SMALL = "--latent-dim 4 --conv-width 4 --dense-width 16 --dense-depth 1 --couplings 1"  # a PIE that trains in seconds
-TIMEOUT = 60.0  # seconds, for what takes a tenth of one where it refuses, and a few where it trains
+TIMEOUT = 60.0  # seconds; a command that refuses takes a tenth of one, and one that trains a few
 
-# The server has imported everything and computed nothing; each command is a fork of it.
+# The server has imported everything and computed nothing; each command runs in a fork of it.
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(
     [
@@ -43,8 +43,8 @@ class Command:
     """`pie` with these arguments, running.
 
     Arguments:
-        process: of the command.
-        outputs: where its stdout and its stderr come out.
+        process: the command's process.
+        outputs: the pipes from its stdout and stderr.
     """
 
     process: BaseProcess
@@ -56,7 +56,7 @@ class Command:
         code = self.process.exitcode
         self.process.kill()
         texts = []
-        for output in self.outputs:  # the little that a command says fits into the pipe
+        for output in self.outputs:  # the little that a command prints fits into the pipe
             with output, open(output.fileno(), "rb", buffering=0, closefd=False) as pipe:
                 os.set_blocking(pipe.fileno(), False)
                 texts.append((pipe.read(2**20) or b"").decode(errors="replace"))
@@ -72,7 +72,7 @@ def start(
     """Start `pie` in the folder `cwd`; `before`, which can be pickled, is called in the process first."""
     (stdout, out), (stderr, err) = _context.Pipe(duplex=False), _context.Pipe(duplex=False)
     process = _context.Process(target=_be, args=([*map(str, arguments)], cwd, environment or {}, before, out, err))
-    with out, err:  # they are the process's then
+    with out, err:  # they belong to the process by then
         process.start()
     return Command(process, (stdout, stderr))
 
@@ -93,7 +93,7 @@ def _be(
     """Be the command."""
     os.dup2(stdout.fileno(), 1)
     os.dup2(stderr.fileno(), 2)
-    # New ones, since what the server's were is no pipe.
+    # New streams, since the server's were not pipes.
     sys.stdout, sys.stderr = (os.fdopen(number, "w", encoding="utf-8", closefd=False) for number in (1, 2))
     os.environ.update(environment)
     os.chdir(cwd)

@@ -1,4 +1,4 @@
-"""What several tests share."""
+"""Fixtures and helpers that several tests share."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import nn
 
-if hasattr(signal, "SIGHUP"):  # as in a terminal, also where nohup has started the tests: `runtime` looks when imported
+if hasattr(signal, "SIGHUP"):  # as in a terminal, even under nohup: `runtime` looks when it is imported
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 from pie_cli import PIE, PIEConfig
@@ -42,7 +42,7 @@ M = TypeVar("M", bound=nn.Module)
 
 
 def randomise(module: M, std: float = 0.2) -> M:
-    """Give every parameter a random value, since fresh networks end in zeros and would test little."""
+    """Give every parameter a random value: fresh networks end in zeros and would test little."""
     with torch.no_grad():
         for parameter in module.parameters():
             parameter.copy_(std * torch.randn_like(parameter))
@@ -65,7 +65,7 @@ def pie(*arguments: object, timeout: float = 240) -> subprocess.CompletedProcess
 
 
 def call(arguments: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> tuple[int, str, str]:
-    """Run the command line inside this process, which spares the start; return exit code, stdout and stderr."""
+    """Run the command line inside this process, which saves its start; return exit code, stdout and stderr."""
     handlers = [signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)]
     monkeypatch.setattr(sys, "argv", ["pie", *arguments.split()])
     code = 0

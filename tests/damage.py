@@ -1,4 +1,4 @@
-"""What can happen to the files of a run, for the tests of what the program then does."""
+"""Damage that can happen to a run's files, for the tests of what the program does then."""
 
 from __future__ import annotations
 
@@ -60,13 +60,13 @@ def directory(path: Path) -> None:
 
 
 def pipe(path: Path) -> None:
-    """Reading it would wait for ever."""
+    """Reading it would block for ever."""
     path.unlink()
     os.mkfifo(path)
 
 
 def enormous(path: Path) -> None:
-    """A terabyte that takes no room on the disk, and would take it in memory."""
+    """A terabyte that takes no space on the disk, but would take it in memory."""
     os.truncate(path, 2**40)
 
 
@@ -124,7 +124,7 @@ def huge_header(path: Path) -> None:
 
 
 def foreign(path: Path) -> None:
-    """Valid safetensors, but none of this program's."""
+    """A valid safetensors file, but not one of this program's."""
     save_file({"weight": torch.zeros(3)}, path, {"format": "pt"})
 
 

@@ -1,4 +1,4 @@
-"""VAE and WAE against their definitions, and that they learn."""
+"""VAE and WAE agree with their definitions, and they learn."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ def test_a_peer_is_a_flow(peer: Callable[[PIEConfig], Any]) -> None:
 
 
 def test_freia_is_the_same_function() -> None:
-    """With this project's weights FrEIA's parts give its z, residuals and log p(x)."""
+    """With this project's weights, FrEIA's parts give the same z, residuals and log p(x)."""
     ours, peer = randomise(PIE(SMALL)), FreiaPIE(SMALL)
     heads = [split for split in _parts(ours, Split) if split.g is not None]
     for theirs, rotation in zip(_parts(peer, HouseholderPerm), _parts(ours, Householder), strict=True):
@@ -94,7 +94,7 @@ def test_freia_is_the_same_function() -> None:
 
 
 def test_parameters_are_the_same_up_to_the_stated_difference() -> None:
-    """normflows has n² numbers for a rotation where three reflections have 3n."""
+    """For a rotation, normflows has n² numbers, and three reflections have 3n."""
     config = PIEConfig()
     ours = _parameters(PIE(config))
     assert _parameters(FreiaPIE(config)) == ours
@@ -103,7 +103,7 @@ def test_parameters_are_the_same_up_to_the_stated_difference() -> None:
 
 
 def test_floor_has_every_network() -> None:
-    """The floor's weights are all that a PIE has but its reflections; each gets a gradient."""
+    """The floor has all weights of a PIE except its reflections; each gets a gradient."""
     config = PIEConfig()
     floor = Floor(config, 2, torch.device("cpu"), torch.float32, activations=True)
     reflections = sum(config.couplings * config.reflections * n for n in (4, 8, 196, 64, 10))

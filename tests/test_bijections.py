@@ -77,7 +77,7 @@ def _autograd_log_det(bijection: nn.Module, x: Tensor) -> Tensor:
 @given(features=st.integers(1, 40), reflections=st.integers(1, 5), size=st.floats(1e-6, 1e6), seed=st.integers(0, 99))
 @settings(deadline=None, max_examples=50)
 def test_householder_is_orthogonal(features: int, reflections: int, size: float, seed: int) -> None:
-    """Whatever the vectors' number and length, in float32 (Eq. 19)."""
+    """It is orthogonal in float32 for any number and length of the vectors (Eq. 19)."""
     torch.manual_seed(seed)
     rotation = HouseholderLinear(features, reflections)
     with torch.no_grad():
@@ -88,7 +88,7 @@ def test_householder_is_orthogonal(features: int, reflections: int, size: float,
 
 
 def test_start_stored_in_float32_is_orthogonal_in_float64() -> None:
-    """What makes a trained model's inverse exact to double precision."""
+    """That makes a trained model's inverse exact to double precision."""
     rotation = HouseholderLinear(64)
     rotation.start_from(torch.linalg.qr(torch.randn(64, 64))[0])
     matrix = rotation.double().matrix()

@@ -55,7 +55,7 @@ def test_a_bad_newest_checkpoint_falls_back(damage: Callable[[Path], None], inte
 def test_training_after_a_fall_back_ends_bit_identical(
     damage: Callable[[Path], None], digits: Dataset, whole: Run, interrupted: Run, tmp_path: Path
 ) -> None:
-    """Also with metrics.csv ahead of the checkpoint, and damaged."""
+    """Also if metrics.csv is ahead of the checkpoint, and damaged."""
     run = copied(interrupted, tmp_path)
     assert run.epochs_done == 1
     damage(run.checkpoint)
@@ -72,7 +72,7 @@ def test_training_after_a_fall_back_ends_bit_identical(
 def test_resume_says_that_it_fell_back(
     interrupted: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As a user runs it, in a process of its own; and where both checkpoints are bad, the folder is left as it was."""
+    """It runs in a process of its own, as for a user; if both checkpoints are bad, the folder is left as it was."""
     name = interrupted.name
     shutil.copytree(interrupted.folder, tmp_path / name)
     run = Run(tmp_path / name, interrupted.config)
@@ -97,7 +97,7 @@ def test_resume_says_that_it_fell_back(
 
 
 def test_a_checkpoint_of_another_configuration_is_an_error(interrupted: Run, tmp_path: Path) -> None:
-    """Not fallen back from: the folder or the file was moved, and nothing of it is damaged."""
+    """It does not fall back: the folder or the file was moved, and nothing is damaged."""
     run = copied(interrupted, tmp_path)
     other = small_run(tmp_path / "other", seed=1)
     other.create()
@@ -155,9 +155,9 @@ def test_checkpoints_of_another_kind_of_device_say_so_and_stay(interrupted: Run,
 def test_at_every_moment_one_checkpoint_is_whole(
     links: bool, interrupted: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Before each file operation of the writing, which fails or is the last before the power goes: the newest one.
+    """Before each file operation of a write, which fails or is the last before a power cut, the newest one is whole.
 
-    Without hard links it is the newest or, until that has its name, the one before.
+    Without hard links, it is the newest one or, until that has its name, the one before.
     """
     tensors, metadata = load_tensors(interrupted.checkpoint)
     assert metadata["step"] == 10
@@ -171,7 +171,7 @@ def test_at_every_moment_one_checkpoint_is_whole(
         calls = 0
 
         def guard(name: str, run: Run = run, failing: int = failing) -> None:
-            """Have the method of Path look at the checkpoints first, and fail where it is its turn."""
+            """Make the method of Path look at the checkpoints first, and fail when it is its turn."""
             original = getattr(Path, name)
 
             def look_and_do(self: Path, *arguments: Any, **named: Any) -> Any:

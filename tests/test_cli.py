@@ -109,7 +109,7 @@ def test_keep_reports_the_exact_inverse(
 def test_the_run_that_comes_with_the_program_is_used_and_said_so(
     results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where the results folder has no run of that name, and for no other name; figures go into the results folder."""
+    """It is used if the results folder has no run of its name, and for no other name; figures go into that folder."""
     showcase = results / NAME
     before = sorted(showcase.rglob("*"))
     monkeypatch.setattr(find, "SHOWCASE", showcase)
@@ -128,7 +128,7 @@ def test_the_run_that_comes_with_the_program_is_used_and_said_so(
 def test_the_run_that_comes_with_the_program_is_none_of_ones_own(
     results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`pie evaluate` in a checkout, where it lies in the results folder, neither counts it nor writes into it."""
+    """In a checkout, where it is in the results folder, `pie evaluate` neither counts it nor writes into it."""
     showcase = tmp_path / "showcase"
     shutil.copytree(results / NAME, showcase)
     before = sorted(showcase.rglob("*"))
@@ -236,7 +236,7 @@ def test_help_shows_every_default(capsys: pytest.CaptureFixture[str], monkeypatc
 
 
 def test_help_loads_no_torch() -> None:
-    """What makes `pie --help` answer at once."""
+    """So `pie --help` answers at once."""
     code = (
         "import sys, pie_cli.cli.app; sys.exit(any(name in sys.modules for name in ('torch', 'matplotlib', 'pandas')))"
     )

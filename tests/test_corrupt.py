@@ -1,4 +1,4 @@
-"""Files of a run that are damaged, swapped, foreign or hostile: one clear line, or made again."""
+"""A run's files that are damaged, swapped, foreign or hostile are reported in one clear line, or made again."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_bad_weights_are_one_line(
 def test_weights_of_another_run_or_model(
     whole: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another seed's, another width's, a VAE's, and a checkpoint under the weights' name."""
+    """Those of another seed, of another width, of a VAE, and a checkpoint under the weights' name."""
     for index, other in enumerate((small_run(tmp_path / "1", seed=1), small_run(tmp_path / "2", "vae"))):
         run = copied(whole, tmp_path / f"copy{index}")
         other.create()
@@ -90,7 +90,7 @@ def test_complete_is_said_of_good_weights_only(
 
 
 def test_sizes_in_a_hostile_file_cost_no_memory(tmp_path: Path) -> None:
-    """A configuration of terabytes, hashed and everywhere the same."""
+    """The configuration needs terabytes, has the right hash, and is the same in all files."""
     config = small_run(tmp_path).config
     assert isinstance(config.model, PIEConfig)
     huge = RunConfig(replace(config.model, dense_width=2**20, conv_width=2**20), config.training)
@@ -175,7 +175,7 @@ def test_unreadable_configuration_is_one_line(damage: Callable[[Path], None], wh
 def test_every_command_compares_the_configuration_with_the_weights(
     command: str, whole: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """config.json has no hash of its own: a valid one that is not the weights' is found out."""
+    """config.json has no hash of its own: a valid one that is not that of the weights is detected."""
     run = copied(whole, tmp_path)
     path = run.folder / "config.json"
     path.write_text(setting("training", lr=0.001)(path.read_text()))
@@ -292,6 +292,6 @@ def test_damaged_metrics_count_as_some_epochs(damage: Callable[[Path], None], wh
 
 @pytest.mark.parametrize("error", [PIEError("x"), FolderError("cannot x; "), UnusableRun(Path("a"), "a is damaged")])
 def test_an_error_passes_between_processes_with_its_advice(error: PIEError) -> None:
-    """A worker's failure is told as if it had happened in the command itself."""
+    """A worker's failure is reported as if it had happened in the command itself."""
     again = pickle.loads(pickle.dumps(error))
     assert (type(again), str(again), vars(again)) == (type(error), str(error), vars(error))

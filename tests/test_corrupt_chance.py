@@ -1,4 +1,4 @@
-"""Random damage to the files of a run, and random files: refused, or loaded as they were."""
+"""Random damage to a run's files, and random files: they are refused, or loaded as they were."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ COPIES = 400  # damaged copies of each file
 
 
 def damaged(content: bytes, chance: random.Random) -> bytes:
-    """Return a copy with one to three flipped bits, or cut, or with a part of it missing or doubled."""
+    """Return a copy that has one to three bits flipped, or is cut, or has a part missing or doubled."""
     copy = bytearray(content)
     kind = chance.random()
     if kind < 0.7:
@@ -102,7 +102,7 @@ JSON = st.recursive(
 
 
 def safetensors_like(header: Any, body: bytes, length: int) -> bytes:
-    """Return what begins as a safetensors file does, with a length that may be wrong."""
+    """Return bytes that begin like a safetensors file, with a length that may be wrong."""
     text = json.dumps(header).encode()
     return struct.pack("<Q", len(text) + length) + text + body
 

@@ -1,4 +1,4 @@
-"""A GPU gives what the CPU gives, and a training there is repeated and resumed bit for bit."""
+"""A GPU gives the same results as the CPU; a training on it can be repeated and resumed bit for bit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training in two CPU processes over gloo: the same result as in one, one line and one exit code for all of them."""
+"""Training in two CPU processes over gloo: the same result as in one, with one line and one exit code for both."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from tests.test_training import SMALL, Stopping, silent
 NAME = "pie-digits-d4-eps0.01-seed0"
 OPTIONS = f"--dataset digits {commands.SMALL} --epochs 3 --lr 5e-4"
 
-# The command line, with a signal to itself after a step of one rank.
+# The command line, in which one rank sends itself a signal after a step.
 PROGRAM = """
 import os, sys
 from pie_cli.cli import app as cli
@@ -61,7 +61,7 @@ def config(**training: Any) -> RunConfig:
 def two_processes(
     folder: Path, options: str = "", *, rank: int = 0, at: int = -1, signum: int = 0, starter: tuple[str, ...] = ()
 ) -> subprocess.CompletedProcess[str]:
-    """Train in two processes, one of which gets a signal after a step."""
+    """Train in two processes; one of them gets a signal after a step."""
     script = folder / "program.py"
     folder.mkdir(exist_ok=True)
     script.write_text(PROGRAM)
@@ -107,9 +107,9 @@ def assert_same_training(run: Run, expected: Run) -> None:
 
 
 def test_two_processes_train_what_one_does(tmp_path: Path, whole: Run) -> None:
-    """Two until a signal to the launcher alone, one until another signal, two of torchrun until the end: as if never.
+    """Two train until a signal to the launcher, one until another signal, two of torchrun to the end: no difference.
 
-    One of the two writes and speaks.
+    Only one of the two writes and prints.
     """
     stopped = two_processes(tmp_path, "--devices 2", at=7, signum=signal.SIGTERM)
     assert stopped.returncode == 128 + signal.SIGTERM
@@ -131,7 +131,7 @@ def test_two_processes_train_what_one_does(tmp_path: Path, whole: Run) -> None:
 
 
 def test_a_killed_rank_ends_all(tmp_path: Path, whole: Run) -> None:
-    """kill -9 of one process: one line, exit code 1, and the checkpoint of the epoch before goes on."""
+    """After kill -9 of one process: one line, exit code 1, and --resume starts from the last epoch's checkpoint."""
     lost = two_processes(tmp_path, "--devices 2", rank=1, at=13, signum=signal.SIGKILL)
     assert lost.returncode == 1
     assert re.fullmatch(r"error: a training process died .*--resume\n", lost.stderr)
@@ -282,7 +282,7 @@ def test_a_training_that_waits_for_other_nodes_can_be_stopped(tmp_path: Path) ->
 
 @pytest.mark.parametrize("variable", ["RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID", "TORCHELASTIC_RUN_ID"])
 def test_a_stray_variable_of_a_launcher_changes_nothing(variable: str, tmp_path: Path) -> None:
-    """Who is the main process is decided by the processes that take part: alone, it speaks, locks and draws."""
+    """The processes that take part decide which is the main one: a process that is alone prints, locks and draws."""
     options = [*OPTIONS.replace("--epochs 3", "--epochs 1").split(), "--device", "cpu"]
     done = start("train", *options, cwd=tmp_path, environment={variable: "1", "OMP_NUM_THREADS": "1"}).wait()
     assert done.code == 0, done.stderr

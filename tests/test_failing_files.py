@@ -1,4 +1,4 @@
-"""File systems that fail: a full disk, closed and vanishing folders, two trainings in one. What was good stays so."""
+"""File systems that fail: a full disk, closed and vanishing folders, two trainings in one. Good files stay good."""
 
 from __future__ import annotations
 
@@ -56,13 +56,13 @@ def assert_one_line(done: commands.Done, *words: str) -> None:
 
 
 def full_at(size: int) -> None:
-    """Have writing fail once a file reaches this size, as it does on a full disk."""
+    """Make writing fail once a file reaches this size, as it does on a full disk."""
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
 
 
 def without_privileges() -> None:
-    """Have permissions stop this process even if it is root's, by giving up Linux' capabilities."""
+    """Make permissions apply to this process even if root started it, by giving up Linux's capabilities."""
     if os.geteuid() == 0:
         version_3, pid, none = 0x20080522, 0, (ctypes.c_uint32 * 6)()
         assert ctypes.CDLL(None).capset((ctypes.c_uint32 * 2)(version_3, pid), none) == 0
@@ -70,7 +70,7 @@ def without_privileges() -> None:
 
 @pytest.mark.parametrize(("size", "file"), [(0, "config.json"), (500_000, "checkpoint.safetensors")])
 def test_a_disk_that_fills_up_while_training(size: int, file: str, place: Path) -> None:
-    """Nothing half-written stays, and with space again, the training goes on to the weights of an undisturbed one."""
+    """No half-written file stays; once there is space, the training resumes to the weights of an undisturbed one."""
     done = commands.run(*TRAIN, 2, "--results-dir", "new", cwd=place, before=partial(full_at, size))
     assert_one_line(done, f"cannot write new/{NAME}/{file}", "free some space or choose another folder")
     assert {path.name for path in contents(place / "new")} <= {"config.json", "metrics.csv"}
@@ -85,7 +85,7 @@ def test_a_disk_that_fills_up_while_training(size: int, file: str, place: Path) 
 )
 @pytest.mark.parametrize("size", [0, 1_000, 10_000])
 def test_a_disk_that_fills_up_while_drawing(command: str, size: int, place: Path) -> None:
-    """The figures that were there are still there, none of them cut."""
+    """The earlier figures are still there, and none is cut."""
     before = contents(place)
     done = commands.run(*command.split(), RUN, cwd=place, before=partial(full_at, size))
     assert_one_line(done, f"cannot write {RUN}/figures/", "File too large")
@@ -141,13 +141,13 @@ def test_folders_that_are_read_only_or_closed(
 
 @needs_permissions
 def test_without_privileges_what_is_open_can_be_drawn_into(place: Path) -> None:
-    """So it is the permissions that stop the commands above."""
+    """So only the permissions stop the commands above."""
     done = commands.run("sample", "--count", 4, RUN, cwd=place, before=without_privileges)
     assert done.code == 0, done.stderr
 
 
 def begin(place: Path, epochs: int) -> tuple[commands.Command, Path]:
-    """Return a training that has come to the end of its first epoch, and its folder."""
+    """Return a training that has finished its first epoch, and its folder."""
     training = commands.start(*TRAIN, epochs, "--results-dir", "new", cwd=place)
     folder = place / "new" / NAME
     while not (folder / "checkpoint.safetensors").exists() and training.process.is_alive():
@@ -156,7 +156,7 @@ def begin(place: Path, epochs: int) -> tuple[commands.Command, Path]:
 
 
 def test_a_run_folder_that_vanishes_while_training(place: Path) -> None:
-    """It is not made anew with half of its files; where it went, the run is whole and goes on from its checkpoint."""
+    """It is not made again with half of its files; where it went, the run is whole and resumes from its checkpoint."""
     training, folder = begin(place, epochs=1_000)
     folder.rename(place / "elsewhere")
     assert_one_line(training.wait(), f"cannot write new/{NAME}/", "No such file or directory")
@@ -168,7 +168,7 @@ def test_a_run_folder_that_vanishes_while_training(place: Path) -> None:
 
 
 def test_two_trainings_in_one_folder(place: Path) -> None:
-    """The second is refused, whatever it is allowed to do, and the first does not notice."""
+    """The second is refused, whatever its options, and the first is not affected."""
     training, folder = begin(place, epochs=1_000)
     for option in ("--resume", "--overwrite"):
         done = commands.run(*TRAIN, 1_000, "--results-dir", "new", option, cwd=place)

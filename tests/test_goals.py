@@ -1,4 +1,4 @@
-"""Goals come from the numbers: invented ones reach and miss them."""
+"""Goals are judged by the numbers: invented numbers reach and miss them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Processes that share a folder: who holds a run keeps the others out, and whoever is lost is replaced."""
+"""Processes that share a folder: one that holds a run keeps the others out, and one that dies is replaced."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def handlers() -> Iterator[None]:
 
 @pytest.fixture
 def stopped(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
-    """A `pie train` that has been halted after an epoch: it still holds its run."""
+    """A `pie train` that is halted after an epoch and still holds its run."""
     command = [sys.executable, "-m", "pie_cli", *TRAIN.split(), "--results-dir", str(tmp_path)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
     while not (tmp_path / NAME / "checkpoint.safetensors").exists() and process.poll() is None:
@@ -62,14 +62,14 @@ def stopped(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
 
 
 def holder(run: Run) -> int:
-    """Return the process that holds the run, as the kernel tells it."""
+    """Return the process that holds the run, according to the kernel."""
     inode = (run.folder / ".lock").stat().st_ino
     locks = [line.split() for line in Path("/proc/locks").read_text().splitlines()]
     return next(int(fields[4]) for fields in locks if fields[1] == "FLOCK" and fields[5].endswith(f":{inode}"))
 
 
 class Killer(io.StringIO):
-    """A console that kills, without a warning, who holds the run: first when that is elsewhere, then a worker."""
+    """A console that kills, without warning, the process that holds the run: first one elsewhere, then a worker."""
 
     def __init__(self, run: Run) -> None:
         super().__init__()
@@ -91,7 +91,7 @@ def test_a_lost_process_is_replaced(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A run passes from a killed process to the grid, and there from a killed worker to another: the same weights."""
+    """A run passes from a killed process to the grid, and from a killed worker to another, with the same weights."""
     run = Run.open(tmp_path / NAME)
     before = {path: path.read_bytes() for path in run.folder.iterdir()}
     for extra in ("", " --resume", " --overwrite"):
@@ -101,7 +101,7 @@ def test_a_lost_process_is_replaced(
         assert errors.count("\n") == 1
     assert {path: path.read_bytes() for path in run.folder.iterdir()} == before
 
-    # An untrained classifier does here, and takes no time.
+    # An untrained classifier is enough here, and takes no time.
     monkeypatch.setattr(classifier, "train_classifier", classifier._untrained)
     classifier.load_or_train_classifier(tmp_path, load_dataset("digits").train, "digits")
     output = Killer(run)
@@ -127,7 +127,7 @@ def test_a_lost_process_is_replaced(
 
 
 def test_a_worker_stops_with_whoever_started_it(handlers: None) -> None:
-    """As if it had been asked to, so that a training saves its checkpoint first."""
+    """It stops as if it had been asked to, so a training saves its checkpoint first."""
     messages, end = Pipe(duplex=False)
     messages.close()
     with deferred_signals() as signal_number:
@@ -136,7 +136,7 @@ def test_a_worker_stops_with_whoever_started_it(handlers: None) -> None:
 
 
 def test_a_signal_and_its_echo_are_one(handlers: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ctrl-C reaches parent and child, and the parent tells the child again: that must not cost the checkpoint."""
+    """Ctrl-C reaches parent and child, and the parent passes it on again: the checkpoint must not be lost."""
     with deferred_signals() as signal_number:
         signal.raise_signal(signal.SIGINT)
         signal.raise_signal(signal.SIGTERM)

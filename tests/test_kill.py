@@ -1,4 +1,4 @@
-"""kill -9 at any moment, and --resume: the weights and rows of an uninterrupted training, bit for bit."""
+"""After kill -9 at any moment, --resume gives the weights and rows of an uninterrupted training, bit for bit."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def die() -> None:
 
 
 def dying(place: str, call: int) -> None:
-    """Die in the so-manieth call of a function, named as "module:Class.function", before it does anything."""
+    """Die in this call, by number, of a function named "module:Class.function", before it does anything."""
     often()
     module, _, path = place.partition(":")
     *classes, name = path.split(".")
@@ -56,7 +56,7 @@ def dying(place: str, call: int) -> None:
 
 
 def dying_half_written(call: int) -> None:
-    """Die when half of the so-manieth checkpoint has reached its file."""
+    """Die when half of this checkpoint, by number, has reached its file."""
     often()
     plain, calls = Path.write_bytes, 0
 
@@ -82,7 +82,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, float]:
 
 
 def check_equal(folder: Path, expected: Run) -> None:
-    """The run in `folder` has ended as the expected one has, and nothing else lies there."""
+    """Check that the run in `folder` has ended as the expected one has, and that nothing else is there."""
     found = Run.open(folder / "results" / NAME)
     assert found.weights.read_bytes() == expected.weights.read_bytes()
     rows, expected_rows = (pd.read_csv(r.folder / "metrics.csv").drop(columns="seconds") for r in (found, expected))
@@ -98,7 +98,7 @@ def resume(folder: Path) -> Done:
 
 
 def test_killed_at_random_moments(whole: tuple[Run, float], tmp_path: Path) -> None:
-    """Twenty kills, at moments drawn from all of a process's life: starting up, preparing data, training, writing."""
+    """Twenty kills at random moments of a process's life: starting up, preparing data, training, writing."""
     expected, seconds = whole
     moments, kills, folders = random.Random(0), 0, 0
     while kills < KILLS:
@@ -135,7 +135,7 @@ def test_killed_inside_a_checkpoint_write(where: str, whole: tuple[Run, float], 
     assert not unfinished.finished
     step = 20 if where == "before the folder is flushed" else 14
     assert load_tensors(unfinished.checkpoint)[1]["step"] == step
-    assert "checkpoint before it" not in resume(tmp_path).stdout  # it is the newest, and whole
+    assert "checkpoint before it" not in resume(tmp_path).stdout  # the newest one is whole
     check_equal(tmp_path, whole[0])
 
 
@@ -167,7 +167,7 @@ def test_resuming_after_the_end_changes_nothing(whole: tuple[Run, float]) -> Non
 
 @pytest.mark.slow
 def test_a_killed_reproduction_goes_on(tmp_path: Path) -> None:
-    """With all its processes, in the middle of the grid: what was trained is kept, and the tables are the same."""
+    """All its processes are killed in the middle of the grid: trained runs are kept, and the tables are the same."""
 
     def reproduce(folder: Path) -> Command:
         return start("reproduce", "--dataset", "digits", "--jobs", 2, cwd=folder, before=os.setsid)

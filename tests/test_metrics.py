@@ -1,4 +1,4 @@
-"""Figures of merit against known values, and the classifier behind `realism`."""
+"""Measures agree with known values; and the classifier behind `realism`."""
 
 from __future__ import annotations
 

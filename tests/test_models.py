@@ -1,4 +1,4 @@
-"""Models as things: what the shipped one decodes, what older files hold, and where a model can be sent."""
+"""Models as objects: what the shipped one decodes, what older files hold, and where a model can be sent."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tests.conftest import call, randomise, small_pie
 
 
 def test_the_shipped_run_decodes_to_what_it_decoded_to() -> None:
-    """What version 0.1 computed with these weights, in its layout, is in tests/data/showcase.npz."""
+    """tests/data/showcase.npz has what version 0.1 computed with these weights, in its layout."""
     model = load_model(SHOWCASE)
     assert isinstance(model, PIE)
     with np.load(Path(__file__).parent / "data" / "showcase.npz") as kept:
@@ -42,7 +42,7 @@ def test_the_shipped_run_decodes_to_what_it_decoded_to() -> None:
 
 
 def test_weights_of_the_former_layout_are_read() -> None:
-    """There additive couplings' networks had outputs for a scale too, and every rotation a constant."""
+    """In it, the networks of additive couplings had outputs for a scale too, and every rotation had a constant."""
     model = small_pie()
     model.start_from_data(torch.rand(100, 1, 8, 8))
     former = dict(model.state_dict())
@@ -65,7 +65,7 @@ def test_weights_of_the_former_layout_are_read() -> None:
 
 
 def test_every_output_of_every_network_has_an_effect() -> None:
-    """Each moves the loss: none is made for nothing."""
+    """Each changes the loss: none is computed in vain."""
     scales: tuple[Scale, ...] = ("contractive", "affine", "additive")
     for scale in scales:
         model = small_pie(scale=scale).double()
@@ -197,14 +197,14 @@ def encoded(job: tuple[Autoencoder, np.ndarray]) -> np.ndarray:
 
 # The types that images, codes and weights may have
 
-PRECISION = {torch.float64: 1e-5, torch.float16: 0.02, torch.bfloat16: 0.15}  # of what is near 1, through a whole model
+PRECISION = {torch.float64: 1e-5, torch.float16: 0.02, torch.bfloat16: 0.15}  # of values near 1, through a whole model
 
 
 @pytest.mark.parametrize("autocast", [None, torch.bfloat16, torch.float16], ids=str)
 @pytest.mark.parametrize("dtype", PRECISION, ids=str)
 @pytest.mark.parametrize("name", MODELS)
 def test_every_type_of_images_codes_and_weights(name: str, dtype: torch.dtype, autocast: torch.dtype | None) -> None:
-    """In and outside autocast; likelihoods are sums of many pixels, so they have float32's range at least."""
+    """Inside autocast and outside; likelihoods sum over many pixels, so they have at least float32's range."""
     plain, x = MODELS[name](), torch.rand(6, 1, 8, 8)
     loosest = max(PRECISION[dtype], PRECISION.get(autocast or torch.float64, 0.0))
     with torch.no_grad():
@@ -261,7 +261,7 @@ def test_projection_comes_nearer_and_never_loses(name: str) -> None:
         assert torch.equal(model.project(x, 20), z)
 
 
-# Models of one's own
+# Models of the user's own
 
 
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 12, 8), (2, 16, 16)])
@@ -334,7 +334,7 @@ def test_saving_overwrites_nothing_unasked(tmp_path: Path) -> None:
 
 
 class Doubled(PIE):
-    """A model of one's own, which no configuration describes."""
+    """A user's model, which no configuration describes."""
 
     def encode(self, x: Tensor) -> Tensor:
         return 2 * super().encode(x)
@@ -350,7 +350,7 @@ def test_what_a_file_cannot_hold_is_not_saved(change: Callable[[PIE], Any], tmp_
 
 
 def test_a_start_from_data_is_exact_in_every_surrounding() -> None:
-    """Q is orthogonal to float32's precision, though autocast or a shorter type has rounded what it was made of."""
+    """Q is orthogonal to float32's precision, even if autocast or a shorter type has rounded what it is made from."""
     x = torch.rand(100, 1, 8, 8, dtype=torch.float64)
     model = small_pie()
     with torch.autocast("cpu", torch.bfloat16):
@@ -364,7 +364,7 @@ def test_a_start_from_data_is_exact_in_every_surrounding() -> None:
         model.start_from_data(torch.zeros(5, 1, 8, 8, dtype=torch.uint8))
 
 
-# Activations that are computed again: every way into autograd gives what the plain model gives
+# Recomputed activations: every way into autograd gives what the plain model gives
 
 
 def twins(**changes: object) -> tuple[PIE, PIE]:

@@ -183,7 +183,7 @@ def test_loss_is_rotation_invariant_where_it_should_be() -> None:
 
 
 def test_start_from_data_keeps_the_principal_axes() -> None:
-    """A fresh linear block then splits off the directions of least variance."""
+    """A fresh linear block splits off the directions of least variance."""
     torch.manual_seed(1)
     config = PIEConfig(image_shape=(1, 1, 6), conv_blocks=0, latent_dim=2, scale="additive")
     model = PIE(config).double()
@@ -212,7 +212,7 @@ def test_recomputing_stores_one_tensor_a_block() -> None:
     model.recompute_activations()
 
     def keep(tensor: torch.Tensor) -> torch.Tensor:
-        if not isinstance(tensor, nn.Parameter):  # these are there anyway
+        if not isinstance(tensor, nn.Parameter):  # parameters exist anyway
             stored.append(tensor)
         return tensor
 
@@ -233,7 +233,7 @@ def test_bfloat16_is_for_the_networks_alone() -> None:
         again = model.decode(z, residuals)
     assert all(term.dtype == torch.float32 for term in mixed.values())
     assert all(torch.allclose(mixed[name], exact[name], rtol=0.05, atol=1.0) for name in exact)
-    assert not torch.equal(mixed["log_det"], exact["log_det"])  # the networks did compute otherwise
+    assert not torch.equal(mixed["log_det"], exact["log_det"])  # the networks did compute in another precision
     assert (again - x).abs().max() < 1e-2  # the couplings invert what the networks computed
 
 
@@ -281,7 +281,7 @@ def test_other_shapes_are_refused() -> None:
 
 
 def test_linear_blocks_preserve_volume_unless_told_otherwise() -> None:
-    """Of the default's log-determinant, all comes from the scaling to [−1, 1] and the convolutional blocks."""
+    """By default, the log-determinant comes only from the scaling to [−1, 1] and the convolutional blocks."""
     x = torch.rand(3, 1, 8, 8)
     for a in (0.0, 0.5):
         model = small_pie(linear_contraction=a)

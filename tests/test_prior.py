@@ -27,7 +27,7 @@ def test_a_fitted_mixture_finds_clusters() -> None:
 
 
 def test_the_fit_does_not_depend_on_the_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It has one; on real codes a second one has made it end in another maximum."""
+    """It uses one; on real codes, a second one made it end in another maximum."""
     threads = list[int]()
     plain = GaussianMixture.fit
 

@@ -1,4 +1,4 @@
-"""The documents' figures are those of the recorded reproduction, cell by cell; their links lead somewhere."""
+"""The documents' numbers are those of the recorded reproduction, cell by cell; their links lead to files."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ MEASURES = (
 
 
 def cells(path: Path) -> list[list[str]]:
-    """Return the cells of the first table of a Markdown file, its ruler left out."""
+    """Return the cells of the first table of a Markdown file, without its ruler."""
     lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("|")]
     table = [[cell.strip().replace("\\", "") for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
     return [table[0], *table[2:]]
@@ -61,7 +61,7 @@ def expected_rows() -> list[str]:
 
 
 def own_results() -> bool:
-    """Return whether a reproduction of the user's own lies in the record's place."""
+    """Return whether the user's own reproduction is in the record's place."""
     diff = subprocess.run(
         ["git", "diff", "--quiet", "HEAD", "--", "results"], cwd=ROOT, capture_output=True, check=False
     )

@@ -98,7 +98,7 @@ def test_table_1_has_the_papers_figures_beside_ours(reproduced: Path) -> None:
 
 
 def test_one_process_makes_the_same_table(reproduced: Path, tmp_path: Path) -> None:
-    """Neither who trains a run nor how many there are at a time changes a digit, but for the training time."""
+    """Neither the process that trains a run nor the number of processes changes a digit, except of training times."""
     (tmp_path / "quick").mkdir()
     for classifier in reproduced.glob("classifier-digits*.safetensors"):
         shutil.copy(classifier, tmp_path / "quick")

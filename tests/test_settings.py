@@ -22,7 +22,7 @@ from tests.commands import run
 
 
 def test_what_is_derived_follows_what_is_replaced() -> None:
-    """`dataclasses.replace` of any field gives what a new configuration would, also of one that was read."""
+    """`dataclasses.replace` of any field gives what a new configuration would, even if the old one was read."""
     assert replace(PIEConfig(), latent_dim=100) == PIEConfig(latent_dim=100)
     assert replace(PIEConfig(), latent_dim=64).sizes == [784, 392, 196, 64, 64]
     assert replace(PIEConfig(image_shape=(1, 8, 8)), image_shape=(1, 28, 28)).sizes == PIEConfig().sizes
@@ -79,7 +79,7 @@ CHOSEN = st.fixed_dictionaries({}, optional=VARIATIONS)
 @settings(max_examples=200, deadline=None)
 @given(chosen=CHOSEN)
 def test_the_printed_command_says_exactly_what_is_trained(chosen: dict[str, Any]) -> None:
-    """Every number with its full value: the command's words, read back, give the same configuration."""
+    """Every number has its full value: the command's words, read back, give the same configuration."""
     config = run_config(**chosen)
     words = shlex.split(train_command(config, RESULTS))[2:]
     read: dict[str, Any] = {}
@@ -100,7 +100,7 @@ def test_the_printed_command_says_exactly_what_is_trained(chosen: dict[str, Any]
 @settings(max_examples=200, deadline=None)
 @given(one=CHOSEN, other=CHOSEN)
 def test_two_runs_that_differ_never_share_a_name(one: dict[str, Any], other: dict[str, Any]) -> None:
-    """But for how much they compute, of which here K_l and the learning rate: see `naming.family`."""
+    """Except in how much they compute, here K_l and the learning rate, see `naming.family`."""
     a, b = (run_config(**{k: v for k, v in chosen.items() if k not in ("couplings", "lr")}) for chosen in (one, other))
     assert (run_name(a) == run_name(b)) == (a == b)
 

@@ -1,4 +1,4 @@
-"""Whatever asks it to stop, wherever a command is: one line, the exit code that shells expect, no half file."""
+"""Whichever signal stops a command, wherever it is: one line, the exit code that shells expect, no partial file."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NAME = "pie-digits-d4-eps0.01-seed0"
 
 
 def interrupting(module: str, name: str, signum: int) -> None:
-    """Have this process get the signal when it calls a function (of a class: "Class.method"), just before it runs."""
+    """Send this process the signal when it calls a function (of a class: "Class.method"), just before it runs."""
     os.environ["OMP_NUM_THREADS"] = "1"
     owner: Any = importlib.import_module(module)
     *classes, name = name.split(".")

@@ -1,4 +1,4 @@
-"""The studies: what they would run exists, their record is read back whole, and the page shows it."""
+"""The studies: their changes and options exist, their record reads back whole, and the page shows it."""
 
 from __future__ import annotations
 

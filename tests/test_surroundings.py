@@ -1,4 +1,4 @@
-"""Whatever surrounds the program: a user's configuration, torch's defaults, a home, another system, foreign folders."""
+"""What surrounds the program: a user's configuration, torch's defaults, a home, another system, foreign folders."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_a_figure_is_the_same_bytes_whatever_the_user_configured(name: str, tmp_
 
 
 def test_a_command_heeds_neither_matplotlibrc_nor_backend(tmp_path: Path) -> None:
-    """A notebook's backend is unknown outside of it."""
+    """A notebook's backend is unknown outside the notebook."""
     (tmp_path / "matplotlibrc").write_text("image.origin: lower\naxes.grid: True\nsavefig.dpi: 33\n")
     hostile = {"MATPLOTLIBRC": str(tmp_path), "MPLBACKEND": "module://matplotlib_inline.backend_inline"}
     pictures = []
@@ -159,7 +159,7 @@ def test_samples_of_a_seed_depend_on_no_default(mode: str) -> None:
 
 
 def compiling(home: str) -> None:
-    """Compile with numba where it may not write beside UMAP, as in an installation that the user may not write to."""
+    """Compile with numba when it may not write beside UMAP, as in an installation that is closed to the user."""
     from numba.core import caching
 
     setattr(caching.InTreeCacheLocator, "from_function", lambda *_: None)  # noqa: B010
@@ -169,7 +169,7 @@ def compiling(home: str) -> None:
     assert distance(np.zeros(2, np.float32), np.ones(2, np.float32)) == pytest.approx(2**0.5)
 
 
-# One that cannot be made, and what stands for none.
+# One that cannot be made, and one that stands for none.
 @pytest.mark.parametrize("home", ["/dev/null/none", pytest.param("~", marks=pytest.mark.slow)])
 def test_umap_compiles_without_a_home(home: str, tmp_path: Path) -> None:
     done = run("--version", cwd=tmp_path, before=partial(compiling, home))
@@ -244,7 +244,7 @@ def test_figures_go_where_the_user_may_write(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.copytree(SHOWCASE, tmp_path / "run", ignore=shutil.ignore_patterns("figures"))
-    (tmp_path / "run" / "figures").write_text("")  # where no folder can be made, be it by the administrator
+    (tmp_path / "run" / "figures").write_text("")  # no folder can be made here, not even by root
     code, _, errors = call(f"sample {tmp_path / 'run'} --count 2", capsys, monkeypatch)
     assert code == 1
     assert errors.endswith("choose another folder with --figures-dir\n")

@@ -27,7 +27,7 @@ from tests.conftest import pie
 
 
 def test_train_command_trains_exactly_this_run() -> None:
-    """The command that messages name leads to the same configuration."""
+    """The command in messages leads to the same configuration."""
     config = run_config("pie", latent_dim=8, dataset="digits", epochs=3, noise=0.5, seed=4, eps2=0.1, scale="additive")
     done = pie(*train_command(config, Path("results")).split()[1:], "--dry-run")
     assert done.returncode == 0, done.stderr

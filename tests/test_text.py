@@ -1,4 +1,4 @@
-"""Names that are markup, HTML, or no text at all: shown as they are, in the terminal and on every page."""
+"""Names that are markup, HTML, or not text at all are shown as they are, in the terminal and on every page."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ NAMES = ["[red]", "[/]", ":smile:", "a|`b`<script>", "two\nlines", "--help", "ε
 
 
 def rendered(markdown: str) -> str:
-    """Return the HTML of a page, as a reader of it sees it who lets HTML pass."""
+    """Return the HTML of a page, for a reader whose Markdown allows HTML."""
     return MarkdownIt("commonmark", {"html": True}).enable("table").enable("strikethrough").render(markdown)
 
 
@@ -52,7 +52,7 @@ def test_a_folder_of_any_name_is_drawn_into(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", [*NAMES, os.fsdecode(b"\xff")])
 def test_a_folder_of_any_name_is_shown(name: str, tmp_path: Path) -> None:
-    """Bytes that are no character are shown as an escape."""
+    """Bytes that are not characters are shown as escapes."""
     shown = name.encode(errors="backslashreplace").decode()
     done = commands.run("train", "--dry-run", f"--results-dir={name}", cwd=tmp_path)
     assert (done.code, done.stderr) == (0, "")

