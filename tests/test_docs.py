@@ -82,7 +82,7 @@ def test_the_tutorial_shows_what_its_code_prints_and_draws(site: Path) -> None:
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page.name != RUN_BY_THE_BUILD], ids=lambda page: page.name)
 def test_python_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In order and in one namespace; where a line says what it prints, it prints that."""
+    """They run in order and in one namespace; a line that says what it prints must print that."""
     monkeypatch.chdir(tmp_path)
     namespace: dict[str, Any] = {}
     for block in re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE):

@@ -1,4 +1,4 @@
-"""What a release holds, built from a clean clone of the last commit, and used by somebody who has nothing else."""
+"""The files of a release, built from a clean clone of the last commit, and used where nothing else is installed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FROM_OUTSIDE = ("PYTHON", "PIP_", "VIRTUAL_ENV")  # variables that could let the
 
 
 def call(*command: object, cwd: Path) -> str:
-    """Return what a command prints, run in the folder `cwd` and without what this environment's Python is told."""
+    """Return what a command prints, run in the folder `cwd` and without this environment's variables for Python."""
     surroundings = {name: value for name, value in os.environ.items() if not name.startswith(FROM_OUTSIDE)}
     done = subprocess.run(
         [*map(str, command)],

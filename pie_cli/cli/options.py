@@ -69,7 +69,7 @@ def _folder(text: str) -> Path:
 
 _ABOUT = "; ".join(f"{name}: {recipe.about}" for name, recipe in RECIPES.items())
 _CHOICES = {
-    "model": Annotated[Literal["pie", "vae", "wae"] | None, opt("Model.", "pie", MODEL)],
+    "model": Annotated[Literal["pie", "vae", "wae"] | None, opt("Kind of model.", "pie", MODEL)],
     "recipe": Annotated[Recipe | None, opt(f"Set of defaults for PIE. {_ABOUT}.", "stable", MODEL)],
 }
 _KINDS: list[tuple[type[Settings], str]] = [*((kind, MODEL) for kind in CONFIGS.values()), (TrainingConfig, TRAINING)]
@@ -145,7 +145,7 @@ class Profile:
 
     profile: Annotated[
         Literal["quick", "paper"],
-        opt("quick: 1 epoch per run, in a folder quick/ of its own, marked quick; paper: 10 epochs."),
+        opt("quick: 1 epoch per run, in a separate folder quick/, marked quick; paper: 10 epochs."),
     ] = "quick"
     jobs: Annotated[
         int | None,

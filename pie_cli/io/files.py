@@ -60,7 +60,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make a rename in `folder` durable, where the platform lets a folder be opened."""
+    """Make a rename in `folder` durable, if the platform can open a folder."""
     with contextlib.suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
         try:

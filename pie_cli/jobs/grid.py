@@ -183,7 +183,7 @@ def _work(runs: Sequence[Run], place: Place, end: Connection) -> None:
     except Interrupted as error:
         sys.exit(error.exit_code)
     except (PIEError, OSError) as error:
-        with suppress(Interrupted):  # another one has failed too, and this one is told to stop
+        with suppress(Interrupted):  # another worker has failed too, and this one is asked to stop
             messenger.send("failed", mendable(error))
         sys.exit(1)
 
