@@ -14,7 +14,6 @@ from torch import Tensor
 from pie_cli.constants import COLUMNS, INTERPOLATIONS
 from pie_cli.data.base import Dataset, ImageSet
 from pie_cli.errors import FolderError, UsageError
-from pie_cli.evaluation.measure import PROJECTED
 from pie_cli.io.files import write_text
 from pie_cli.metrics import inference
 from pie_cli.metrics.codes import cross_validated_knn_accuracy, silhouette, trustworthiness
@@ -71,7 +70,7 @@ def check_reconstruction(run: Run, keep: int | None, count: int | None, project:
 def draw_projections(run: Run, dataset: Dataset, device: str, steps: int) -> Drawing:
     """Test images from z alone, and the nearest images that the model decodes, found by `steps` steps of Adam."""
     model = run.load_model(device)
-    originals = inference.random_images(dataset.test, PROJECTED)
+    originals = inference.random_tenth(dataset.test)
     decoded = inference.in_batches(model.reconstruct, originals, model)
     projected = inference.projections(model, originals, steps)
     images = torch.stack([of[:COLUMNS] for of in (originals, decoded, projected)])
