@@ -245,9 +245,7 @@ def digits() -> tuple[ImageSet, Tensor, Tensor]:
     return ImageSet(images[:1000], labels[:1000]), images[1000:].float() / 255, labels[1000:]
 
 
-def test_classifier_learns_is_cached_and_is_mended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Enough for so few images, and trained four times here.
-    monkeypatch.setattr("pie_cli.metrics.classifier.MIN_STEPS", 200)
+def test_classifier_learns_is_cached_and_is_mended(tmp_path: Path) -> None:
     train, images, labels = digits()
     messages: list[str] = []
     before = torch.get_rng_state()
