@@ -21,10 +21,13 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from pie_cli.config.run import TrainingConfig
 from pie_cli.data.load import load_dataset
 from pie_cli.models.base import Autoencoder
+from pie_cli.models.bijections import Bijection, CheckerboardDownsample, VolumePreserving
 from pie_cli.models.config import ModelConfig, PIEConfig
+from pie_cli.models.couplings import AffineCoupling, Scaling
 from pie_cli.models.networks import Network, Networks
 from pie_cli.models.pie import PIE
 from pie_cli.models.registry import build_model
+from pie_cli.models.rotations import Householder
 from pie_cli.runs.folder import Run
 from pie_cli.training.batches import training_batch
 from pie_cli.training.loop import Parts
@@ -190,6 +193,106 @@ class _Isometric(PIE):
 
 def isometry(experiment: Experiment) -> Experiment:
     return replace(experiment, pie=_Isometric)
+
+
+def _model(change: Callable[[PIE], object]) -> Change:
+    """A fresh PIE is changed."""
+
+    class Changed(PIE):
+        def __init__(self, config: PIEConfig, networks: Networks | None = None) -> None:
+            super().__init__(config, networks)
+            change(self)
+
+    return lambda experiment: replace(experiment, pie=Changed)
+
+
+def _scale(scaling: Scaling) -> Change:
+    """Affine couplings have another scale."""
+
+    def change(model: PIE) -> None:
+        for coupling in model.modules():
+            if isinstance(coupling, AffineCoupling):
+                coupling.scale = scaling
+
+    return _model(change)
+
+
+scale_tanh = _scale(lambda t: torch.exp(torch.tanh(t)))
+scale_2_tanh = _scale(lambda t: torch.exp(2 * torch.tanh(t)))
+scale_exp = _scale(torch.exp)
+
+
+class _UnitRange(VolumePreserving):
+    """x ↦ x: ε₀² is measured in the range [0, 1]."""
+
+    def map(self, x: Tensor) -> Tensor:
+        return x
+
+    def inverse(self, y: Tensor) -> Tensor:
+        return y
+
+
+class _Logit(Bijection):
+    """x ↦ logit(α + (1 − 2α)·x), α = 0.05: the pixels as RealNVP takes them (Dinh et al. 2016, section 4.1)."""
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        p = 0.05 + 0.9 * x
+        return torch.logit(p), (math.log(0.9) - torch.log(p * (1 - p))).flatten(1).sum(1)
+
+    def map(self, x: Tensor) -> Tensor:
+        return torch.logit(0.05 + 0.9 * x)
+
+    def inverse(self, y: Tensor) -> Tensor:
+        return (torch.sigmoid(y) - 0.05) / 0.9
+
+
+unit_range = _model(lambda model: setattr(model, "scaling", _UnitRange()))
+logits = _model(lambda model: setattr(model, "scaling", _Logit()))
+
+
+class _Quarters(VolumePreserving):
+    """The four quarters of an image become channels, where a checkerboard takes every second pixel."""
+
+    def map(self, x: Tensor) -> Tensor:
+        return torch.cat([half for rows in x.chunk(2, 2) for half in rows.chunk(2, 3)], 1)
+
+    def inverse(self, y: Tensor) -> Tensor:
+        upper, lower = (torch.cat(rows.chunk(2, 1), 3) for rows in y.chunk(2, 1))
+        return torch.cat([upper, lower], 2)
+
+
+def _quarters(model: PIE) -> None:
+    for block in model.blocks:
+        for place, bijection in enumerate(block.bijections):
+            if isinstance(bijection, CheckerboardDownsample):
+                block.bijections[place] = _Quarters()  # type: ignore[index]  # of a ModuleList
+
+
+quarters = _model(_quarters)
+
+
+class _Nested(nn.Module):
+    """The k-th reflection has its first k − 1 entries zero: reflections of n, n − 1, n − 2 features."""
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        return vectors.triu()
+
+
+def _nested(model: PIE) -> None:
+    for rotation in model.modules():
+        if isinstance(rotation, Householder):
+            nn.utils.parametrize.register_parametrization(rotation, "vectors", _Nested())
+
+
+nested_reflections = _model(_nested)
+
+
+def _constant(optimizer: Optimizer, peak: float, steps: int, last: int) -> LambdaLR:
+    """A constant learning rate, and Adam's own β₁."""
+    return LambdaLR(optimizer, lambda step: 1.0, last)
+
+
+constant_rate = _parts(schedule=_constant)
 
 
 def _noise_outside(factor: float) -> Change:

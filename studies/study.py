@@ -29,6 +29,9 @@ COLUMNS = {
     "gaussian_frechet_distance": "FD, fitted Gaussian",
     "fitted_frechet_distance": "FD, fitted mixture",
     "sharpness": "sharpness",
+    "accepted": "accepted",
+    "reconstruction_accuracy": "recognised",
+    "residuals_over_eps2": "r²/ε₀²",
     "samples_not_finite": "not finite",
     "remark": "remark",
 }

@@ -8,11 +8,16 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
+from torch import Tensor
 
+from pie_cli import PIE, PIEConfig
+from pie_cli.config.run import RunConfig
+from pie_cli.runs.folder import Run
 from studies import changes, study
 from studies.page import PAGE, STUDIES, page
 from studies.study import Row, Study, recorded
-from tests.conftest import call
+from tests.conftest import call, randomise
 
 
 def test_every_change_exists() -> None:
@@ -29,6 +34,41 @@ def test_every_option_is_one_of_pie_train(
         options = " ".join(word for word in shlex.split(one.options(variant)) if not word.startswith("+"))
         code, _, errors = call(f"train --dry-run --results-dir {tmp_path} {options}", capsys, monkeypatch)
         assert code == 0, f"{variant}: {errors}"
+
+
+MODELS = ["scale_tanh", "scale_2_tanh", "scale_exp", "unit_range", "logits", "quarters", "nested_reflections"]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_changed_model_is_a_bijection(name: str, tmp_path: Path) -> None:
+    """Its inverse is exact, and its log-determinant is autograd's."""
+    config = PIEConfig(image_shape=(1, 8, 8), latent_dim=3, scale="affine", dense_width=8, conv_width=4)
+    experiment: changes.Experiment = getattr(changes, name)(changes.Experiment(Run(tmp_path, RunConfig(config, None))))
+    plain, model = randomise(PIE(config), 0.1).double(), experiment.build(config)
+    assert isinstance(model, PIE)
+    randomise(model, 0.1).double()
+    x = torch.rand(2, 1, 8, 8, dtype=torch.float64)
+
+    def flow(one: Tensor) -> Tensor:
+        z, residuals, _ = model(one[None])
+        return torch.cat([z, *residuals], 1)[0]
+
+    z, residuals, log_det = model(x)
+    torch.testing.assert_close(model.decode(z, residuals), x)
+    jacobian = torch.autograd.functional.jacobian(flow, x[0]).reshape(64, 64)
+    torch.testing.assert_close(torch.linalg.slogdet(jacobian)[1], log_det[0])
+    if name not in ("nested_reflections", "unit_range"):  # the same weights, another function
+        model.load_state_dict(plain.state_dict())
+        assert not torch.allclose(model.encode(x), plain.encode(x))
+
+
+def test_nested_reflections_leave_out_features(tmp_path: Path) -> None:
+    config = PIEConfig(image_shape=(1, 8, 8), latent_dim=3, dense_width=8)
+    run = Run(tmp_path, RunConfig(config, None))
+    model = changes.nested_reflections(changes.Experiment(run)).build(config)
+    assert isinstance(model, PIE)
+    for rotation in model.first_rotations:
+        assert torch.equal(rotation.vectors, rotation.vectors.triu())
 
 
 def test_a_study_of_failed_trainings_has_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
