@@ -54,7 +54,7 @@ PLACES: dict[str, tuple[str, str, str]] = {
     "UMAP": ("umap", "UMAP.fit_transform", f"umap results/{NAME}"),
     "a figure's file": ("matplotlib.figure", "Figure.savefig", f"sample results/{NAME}"),
     "the classifier's training": ("torch.nn.functional", "cross_entropy", "evaluate --dataset digits"),
-    "evaluation": ("pie_cli.evaluation.evaluate", "ssim", "evaluate --dataset digits"),
+    "evaluation": ("pie_cli.evaluation.measure", "ssim", "evaluate --dataset digits"),
     "tables": ("pie_cli.paper.tables", "write_table", "evaluate --dataset digits"),
 }
 

@@ -116,7 +116,11 @@ MISTAKES = [
     ("train --model vae --dense-width 8", 2, "--dense-width is an option of PIE"),
     ("train --model vae --dense-depth 2", 2, "--dense-depth is an option of PIE"),
     ("train --model wae --learn-eps2", 2, "--learn-eps2 is an option of PIE"),
-    ("train --model vae --recompute", 2, "--recompute inverts a PIE's bijections"),
+    (
+        "train --model vae --recompute",
+        2,
+        "--recompute is for PIE's bijections: it does not go with VAE, WAE or --compile",
+    ),
     ("train --compile --recompute", 2, "does not go with VAE, WAE or --compile"),
     # devices
     ("train --device cuda:7", 2, "'--device': 'cuda:7' is not one of"),

@@ -136,7 +136,13 @@ def reconstruct(
         int | None, opt("Also decode with this many residual levels, and with all.", "z alone", min=0)
     ] = None,
     project: Annotated[
-        int | None, opt("Also move z this many steps towards the image that is nearest.", "no", min=1, max=10_000)
+        int | None,
+        opt(
+            "Also search for the nearest image that the model decodes, by this many steps on z.",
+            "no",
+            min=1,
+            max=10_000,
+        ),
     ] = None,
 ) -> None:
     """Fig. 7a: test images and their reconstructions from z; with --keep, from z and residuals too."""

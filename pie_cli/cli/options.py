@@ -82,7 +82,7 @@ _SETTINGS = {
 # To train, every setting is an option; to choose a run, those that are always in its name.
 TrainSettings = Annotated[Given, _CHOICES | _SETTINGS]
 RunChoice = Annotated[Given, _CHOICES | {name: _SETTINGS[name] for name in ("eps2", "latent_dim", "seed", "dataset")}]
-_RECIPES = {"recipe": Annotated[Recipe | None, opt("The PIEs of this recipe alone.", " and ".join(COMPARED), MODEL)]}
+_RECIPES = {"recipe": Annotated[Recipe | None, opt("Train PIE with this recipe alone.", " and ".join(COMPARED), MODEL)]}
 SuiteChoice = Annotated[Given, _RECIPES | {"dataset": _SETTINGS["dataset"]}]
 DatasetChoice = Annotated[Given, {"dataset": _SETTINGS["dataset"]}]
 RunArgument = Annotated[

@@ -150,7 +150,7 @@ def samples(model: Autoencoder, count: int, panel: Panel) -> tuple[Numbers, Numb
     for name, std in (("narrow", math.sqrt(NARROW_VARIANCE)), ("half", NARROW_STD)):
         found = panel.realism(prior_samples(model, count, std, seed=0)[1])
         numbers |= {f"{name}_{measure}": value for measure, value in found.items()}
-    # Of fewer than two there is no standard error: nothing is said of them.
+    # Fewer than two have no standard error, so nothing is said of them.
     shown = drawn[finite] if finite.sum() > 1 else torch.full_like(drawn[:2], math.nan)
     each = laplacian_variance(shown.clamp(0, 1))
     numbers["sharpness"], numbers["sharpness_error"] = sharpness(shown.clamp(0, 1))

@@ -39,7 +39,7 @@ class PIEConfig(ModelConfig):
         [384, 192, 184]
         >>> PIEConfig(image_shape=(1, 30, 28))
         Traceback (most recent call last):
-        ValueError: image_shape must be (C, H, W) with H and W dividing by 4, got (1, 30, 28)
+        ValueError: image_shape must be (C, H, W) with H and W divisible by 4, got (1, 30, 28)
     """
 
     eps2: Variance = setting(
@@ -90,7 +90,7 @@ class PIEConfig(ModelConfig):
         factor, shape = 2**self.conv_blocks, self.image_shape
         if any(side % factor for side in shape[1:]):
             blamed = "image_shape must be" if self.conv_blocks <= 2 else f"conv_blocks {self.conv_blocks} needs images"
-            raise ValueError(f"{blamed} (C, H, W) with H and W dividing by {factor}, got {shape}")
+            raise ValueError(f"{blamed} (C, H, W) with H and W divisible by {factor}, got {shape}")
         before = self.conv_sizes[-1]
         for size in (*self.dims, self.latent_dim):
             if size > before:
@@ -141,7 +141,7 @@ class BaselineConfig(ModelConfig):
 
     def check_together(self) -> None:
         if any(side % 4 for side in self.image_shape[1:]):
-            raise ValueError(f"image_shape must be (C, H, W) with H and W dividing by 4, got {self.image_shape}")
+            raise ValueError(f"image_shape must be (C, H, W) with H and W divisible by 4, got {self.image_shape}")
         if self.latent_dim > (pixels := math.prod(self.image_shape)):
             raise ValueError(f"latent_dim must not exceed the {pixels} values of an image, got {self.latent_dim}")
 

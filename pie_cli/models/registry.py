@@ -55,7 +55,7 @@ def restore_model(
 def plain_copy(model: Autoencoder) -> Autoencoder:
     """Return what is left of a model in a file: the one that its configuration describes, with its weights in float32.
 
-    Raises ValueError if it is no PIE, VAE or WAE, or another one than its configuration describes.
+    Raises ValueError if it is not a PIE, VAE or WAE, or not the one that its configuration describes.
     """
     if type(model) not in MODELS.values():
         name = type(model).__name__

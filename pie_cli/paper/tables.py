@@ -19,7 +19,7 @@ from pie_cli.runs.find import dataset_of, finished_run, finished_runs
 def sharpness_runs(models: str, eps2: str | None) -> list[tuple[str, float | None]]:
     """Return the rows that `models` and `eps2` (None: the paper's) ask for, as pairs of model and ε₀².
 
-    Raises UsageError for an unknown model, a doubled one, an empty list, an ε₀² that is no number or has no PIE.
+    Raises UsageError for an unknown model, a doubled one, an empty list, an ε₀² that is not a number or has no PIE.
     """
     names = [name.strip() for name in models.split(",")]
     if unknown := [name for name in names if name not in CONFIGS]:

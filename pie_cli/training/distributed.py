@@ -64,7 +64,7 @@ def plan_execution(
     if num_nodes > 1 and not _launched() and (number := _this_node()[0]) >= num_nodes:
         raise UsageError(f"`num_nodes` {num_nodes}: NODE_RANK must lie between 0 and {num_nodes - 1}, got {number}")
     if recompute and (compiled or not isinstance(config.model, PIEConfig)):
-        raise UsageError("`recompute` inverts a PIE's bijections: it does not go with VAE, WAE or `compile`")
+        raise UsageError("`recompute` is for PIE's bijections: it does not go with VAE, WAE or `compile`")
     if compiled and not can_compile(accelerator):
         compiled = False
         report(f"`compile`: torch.compile finds no compiler for {accelerator} here; training without it")
