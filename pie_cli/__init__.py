@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pie_cli.errors import PIEError
-    from pie_cli.models.baselines import VAE, WAE
-    from pie_cli.models.config import PIEConfig, VAEConfig, WAEConfig
+    from pie_cli.models.baselines import RAE, VAE, WAE
+    from pie_cli.models.config import PIEConfig, RAEConfig, VAEConfig, WAEConfig
     from pie_cli.models.pie import PIE
     from pie_cli.runs.find import load_showcase
     from pie_cli.runs.folder import load_model, save_model
@@ -19,13 +19,14 @@ if TYPE_CHECKING:
     __version__: str
 
 __all__ = [
-    "PIE", "VAE", "WAE", "PIEConfig", "PIEError", "VAEConfig", "WAEConfig", "__version__",
+    "PIE", "RAE", "VAE", "WAE", "PIEConfig", "PIEError", "RAEConfig", "VAEConfig", "WAEConfig", "__version__",
     "load_model", "load_showcase", "save_model",
 ]  # fmt: skip
 
 _HOMES = {
     "PIE": "models.pie", "PIEConfig": "models.config",
     "VAE": "models.baselines", "VAEConfig": "models.config", "WAE": "models.baselines", "WAEConfig": "models.config",
+    "RAE": "models.baselines", "RAEConfig": "models.config",
     "PIEError": "errors", "load_model": "runs.folder", "save_model": "runs.folder",
     "load_showcase": "runs.find",
 }  # fmt: skip

@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from torch.distributions import Bernoulli, Normal, kl_divergence
 from torch.nn import functional as F
 
-from pie_cli.models.baselines import KERNEL_SCALES, VAE, WAE, mmd
-from pie_cli.models.config import VAEConfig, WAEConfig
+from pie_cli.models.baselines import KERNEL_SCALES, RAE, VAE, WAE, mmd
+from pie_cli.models.config import RAEConfig, VAEConfig, WAEConfig
 
-Model = VAE | WAE
+Model = VAE | WAE | RAE
 
 
 def vae(**fields: Any) -> VAE:
@@ -31,7 +31,11 @@ def wae(**fields: Any) -> WAE:
     return WAE(WAEConfig(**fields))
 
 
-every_model = pytest.mark.parametrize("build", [vae, gaussian_vae, wae])
+def rae(**fields: Any) -> RAE:
+    return RAE(RAEConfig(**fields))
+
+
+every_model = pytest.mark.parametrize("build", [vae, gaussian_vae, wae, rae])
 
 
 @pytest.fixture(autouse=True)
@@ -106,6 +110,17 @@ def test_wae_loss_is_squared_error_plus_weighted_mmd() -> None:
     penalty = mmd(model.encode(x), torch.randn(6, 10))
     error = F.mse_loss(model.reconstruct(x), x) * 784
     torch.testing.assert_close(terms["loss"], (error + 3 * penalty) / 784)
+
+
+def test_rae_loss_is_squared_error_plus_both_penalties() -> None:
+    model = RAE(RAEConfig(width=4, latent_weight=3.0, decoder_weight=0.5)).eval()
+    x = torch.rand(6, 1, 28, 28)
+    error = F.mse_loss(model.reconstruct(x), x) * 784
+    latent = model.encode(x).square().sum() / (2 * 6)
+    weights = nn.utils.parameters_to_vector(model.decoder.parameters()).square().sum()
+    torch.testing.assert_close(model.loss(x), (error + 3 * latent + 0.5 * weights) / 784)
+    plain = RAE(RAEConfig(width=4, latent_weight=0, decoder_weight=0)).eval()
+    torch.testing.assert_close(plain.loss(x), F.mse_loss(plain.reconstruct(x), x))
 
 
 def test_mmd_equals_a_plain_double_loop() -> None:

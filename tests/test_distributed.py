@@ -151,8 +151,8 @@ NODE = {"NODE_RANK": "1", "MASTER_ADDR": "localhost", "MASTER_PORT": "29500"}
         ("--devices 0", {}, "--devices"),
         ("--num-nodes 0", {}, "--num-nodes"),
         ("--devices 3", {}, "--batch-size 128 is the whole batch of all 3 processes and must be divisible by 3"),
-        ("--devices 2 --model vae", {}, "VAE and WAE train on one device only"),
-        ("--devices 2 --model wae", {}, "VAE and WAE train on one device only"),
+        ("--devices 2 --model vae", {}, "only PIE trains on several devices"),
+        ("--devices 2 --model wae", {}, "only PIE trains on several devices"),
         ("--num-nodes 2", {}, "start the command with torchrun or srun"),
         ("--num-nodes 2", {"SLURM_NTASKS": "4", "SLURM_NNODES": "2"}, "start the command with srun"),
         (

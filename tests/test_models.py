@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from pie_cli import PIE, VAE, WAE, PIEConfig, PIEError, VAEConfig, WAEConfig, load_model, save_model
+from pie_cli import PIE, RAE, VAE, WAE, PIEConfig, PIEError, RAEConfig, VAEConfig, WAEConfig, load_model, save_model
 from pie_cli.models.base import Autoencoder
 from pie_cli.models.config import Scale
 from pie_cli.models.couplings import AdditiveCoupling
@@ -171,6 +171,7 @@ MODELS: dict[str, Callable[[], Autoencoder]] = {
     "affine": lambda: PIE(PIEConfig(image_shape=(1, 8, 8), latent_dim=3, dense_width=8, scale="affine")),
     "vae": lambda: VAE(VAEConfig(image_shape=(1, 8, 8), latent_dim=3)).eval(),
     "wae": lambda: WAE(WAEConfig(image_shape=(1, 8, 8), latent_dim=3)).eval(),
+    "rae": lambda: RAE(RAEConfig(image_shape=(1, 8, 8), latent_dim=3)).eval(),
 }
 
 

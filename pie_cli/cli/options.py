@@ -13,7 +13,7 @@ import typer
 from pie_cli.cli.console import in_options
 from pie_cli.config.naming import RESULTS, option_of
 from pie_cli.config.recipes import COMPARED, RECIPES, Recipe
-from pie_cli.config.run import CONFIGS, TrainingConfig
+from pie_cli.config.run import CONFIGS, ModelName, TrainingConfig
 from pie_cli.io.text import number
 from pie_cli.settings import Settings, bounds_of, choices_of, hints_of, plain_type, speaks
 
@@ -69,7 +69,7 @@ def _folder(text: str) -> Path:
 
 _ABOUT = "; ".join(f"{name}: {recipe.about}" for name, recipe in RECIPES.items())
 _CHOICES = {
-    "model": Annotated[Literal["pie", "vae", "wae"] | None, opt("Kind of model.", "pie", MODEL)],
+    "model": Annotated[ModelName | None, opt("Kind of model.", "pie", MODEL)],
     "recipe": Annotated[Recipe | None, opt(f"Set of defaults for PIE. {_ABOUT}.", "stable", MODEL)],
 }
 _KINDS: list[tuple[type[Settings], str]] = [*((kind, MODEL) for kind in CONFIGS.values()), (TrainingConfig, TRAINING)]

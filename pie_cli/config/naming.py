@@ -26,7 +26,7 @@ _PARTNERS = {
 
 
 def run_config(model: str = "pie", recipe: Recipe = "stable", **settings: Any) -> RunConfig:
-    """Return the configuration of a run of "pie", "vae" or "wae". Raises UsageError, naming the setting that is wrong.
+    """Return the configuration of a run of a model. Raises UsageError, naming the setting that is wrong.
 
     The settings are fields of the model's configuration and of `TrainingConfig`; None stands for the recipe's default.
     If the given settings leave no annealing, `warm` has no reconstruction penalty and trains as `stable` does.

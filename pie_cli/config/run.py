@@ -13,16 +13,18 @@ from annotated_types import Ge, Le
 from pie_cli.config.recipes import RECIPES, Recipe
 from pie_cli.data.base import DatasetName
 from pie_cli.errors import UsageError
-from pie_cli.models.config import ModelConfig, PIEConfig, VAEConfig, WAEConfig
+from pie_cli.models.config import ModelConfig, PIEConfig, RAEConfig, VAEConfig, WAEConfig
 from pie_cli.settings import Count, Noise, Positive, Seed, Settings, Share, Weight, build, setting
 
 FORMAT = 1  # of the run folder; a folder of a newer format is refused, not misread
 FULL_EPOCHS = 10  # a run with fewer is called quick wherever it is shown
 ANNEAL_FROM = 0.1  # ε₀² at which an annealed training starts
-LEARNING_RATES = {"pie": 2e-3, "vae": 1e-2, "wae": 1e-2}  # peaks of the one-cycle schedule, chosen by validation MSE
+# Peaks of the one-cycle schedule, chosen by validation MSE.
+LEARNING_RATES = {"pie": 2e-3, "vae": 1e-2, "wae": 1e-2, "rae": 1e-2}
 ANNEAL = 0.6  # share of PIE's steps in which ε₀² and the noise reach their final values
 
-CONFIGS: dict[str, type[ModelConfig]] = {"pie": PIEConfig, "vae": VAEConfig, "wae": WAEConfig}
+ModelName = Literal["pie", "vae", "wae", "rae"]
+CONFIGS: dict[str, type[ModelConfig]] = {"pie": PIEConfig, "vae": VAEConfig, "wae": WAEConfig, "rae": RAEConfig}
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class TrainingConfig(Settings):
     noise: Noise | None = setting(
         None,
         "Variance of the noise on training images, in the units of `eps2`.",
-        default_text="`eps2` for PIE, 0 for VAE and WAE",
+        default_text="`eps2` for PIE, 0 for the others",
     )
     dequantise: bool | None = setting(
         None, "Add uniform noise of one grey level, so that a density exists.", default_text="on for PIE"
@@ -118,7 +120,7 @@ class RunConfig:
 
     @property
     def model_name(self) -> str:
-        """ "pie", "vae" or "wae"."""
+        """The name of the model, one of `CONFIGS`."""
         return next(name for name, kind in CONFIGS.items() if type(self.model) is kind)
 
     def _derived(self) -> dict[str, Any]:

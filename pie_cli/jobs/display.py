@@ -10,7 +10,8 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from pie_cli.runs.folder import Run
 from pie_cli.training.display import LINE_SECONDS
 
-STEP_COST = {"pie": 5.0, "vae": 1.0, "wae": 1.0}  # of a training step, roughly; only the time left depends on it
+# Of a training step, roughly; only the time left depends on it.
+STEP_COST = {"pie": 5.0, "vae": 1.0, "wae": 1.0, "rae": 1.0}
 LOOK_SECONDS = 1.0  # between looks at the folders of runs that are not trained here
 
 

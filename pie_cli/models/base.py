@@ -1,4 +1,4 @@
-"""What PIE, VAE and WAE have in common, so that training, figures and metrics never ask which model they hold."""
+"""What all models have in common, so that training, figures and metrics never ask which model they hold."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""The opponents of Table 1: VAE and WAE, one DCGAN-style encoder and decoder for both (Radford et al. 2015)."""
+"""The opponents: VAE and WAE of Table 1, and RAE, with one DCGAN-style encoder and decoder (Radford et al. 2015)."""
 
 import math
 from contextlib import AbstractContextManager, nullcontext
@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from pie_cli.models.base import Autoencoder
 from pie_cli.models.bijections import full_precision
-from pie_cli.models.config import BaselineConfig, VAEConfig, WAEConfig
+from pie_cli.models.config import BaselineConfig, RAEConfig, VAEConfig, WAEConfig
 from pie_cli.models.densities import at_least_float32, gaussian_log_prob
 
 # Scales of the WAE authors' kernels, in units of 2dσ², the expected squared distance of two codes of the prior.
@@ -17,7 +17,7 @@ KERNEL_SCALES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 
 
 class _ConvAutoencoder(Autoencoder):
-    """The encoder and decoder that VAE and WAE share; a subclass says how many features the encoder ends with.
+    """The encoder and decoder that all share; a subclass says how many features the encoder ends with.
 
     After Radford et al. 2015 (https://arxiv.org/abs/1511.06434): strided 4×4 convolutions instead of pooling, batch
     norm but not on the images, LeakyReLU(0.2) down, ReLU up. Sigmoid replaces their tanh, as images lie in [0, 1].
@@ -149,6 +149,43 @@ class WAE(_ConvAutoencoder):
         penalty = mmd(z, torch.randn_like(z)) if z.shape[0] > 1 else torch.zeros_like(reconstruction)
         loss = (reconstruction + self.config.mmd_weight * penalty) / x[0].numel()
         return {"loss": loss, "reconstruction": reconstruction, "mmd": penalty}
+
+
+class RAE(_ConvAutoencoder):
+    """Regularised autoencoder, RAE-L2 (Ghosh et al. 2020). Without penalties, a plain autoencoder.
+
+    Source: https://arxiv.org/abs/1903.12436. It has no prior: N(0, I) is as good as its codes happen to fit, and its
+    authors sample from a mixture that is fitted to the codes after training (`models.priors`).
+
+    Example:
+        >>> model = RAE(RAEConfig(latent_dim=10))
+        >>> x = torch.rand(5, 1, 28, 28)
+        >>> model.encode(x).shape, sorted(model.loss_terms(x))
+        (torch.Size([5, 10]), ['decoder', 'latent', 'loss', 'reconstruction'])
+    """
+
+    config: RAEConfig
+
+    def __init__(self, config: RAEConfig) -> None:
+        super().__init__(config, encoder_features=config.latent_dim)
+        self.config = config
+
+    def encode(self, x: Tensor) -> Tensor:
+        return self.features(x)
+
+    def loss_terms(self, x: Tensor) -> dict[str, Tensor]:
+        """Return "loss", the mean of (squared error + β·½‖z‖² + λ·‖θ‖²) per pixel value, and its three terms.
+
+        "reconstruction" is the squared error summed over an image, "latent" is ½‖z‖², "decoder" the sum of the squared
+        parameters of the decoder. Per pixel value, as in `PIE.loss`.
+        """
+        z = self.encode(x)
+        reconstruction = (x - self.decode(z)).square().sum() / x.shape[0]
+        latent = 0.5 * z.square().sum(1).mean()
+        decoder = torch.stack([parameter.square().sum() for parameter in self.decoder.parameters()]).sum()
+        penalty = self.config.latent_weight * latent + self.config.decoder_weight * decoder
+        loss = (reconstruction + penalty) / x[0].numel()
+        return {"loss": loss, "reconstruction": reconstruction, "latent": latent, "decoder": decoder}
 
 
 def mmd(x: Tensor, y: Tensor) -> Tensor:

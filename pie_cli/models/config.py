@@ -1,4 +1,4 @@
-"""Sizes and constants of the models: PIE (paper section 5.1), VAE and WAE (Table 1)."""
+"""Sizes and constants of the models: PIE (paper section 5.1), VAE and WAE (Table 1), and RAE."""
 
 import math
 from dataclasses import dataclass
@@ -135,9 +135,9 @@ class PIEConfig(ModelConfig):
 
 @dataclass(frozen=True)
 class BaselineConfig(ModelConfig):
-    """Sizes of the encoder and decoder that VAE and WAE share; H and W must divide by 4."""
+    """Sizes of the encoder and decoder that VAE, WAE and RAE share; H and W must divide by 4."""
 
-    width: Count = setting(48, "Channels of VAE and WAE at half the image's size; twice as many at a quarter.")
+    width: Count = setting(48, "Channels of VAE, WAE and RAE at half the image's size; twice as many at a quarter.")
 
     def check_together(self) -> None:
         if any(side % 4 for side in self.image_shape[1:]):
@@ -171,3 +171,17 @@ class WAEConfig(BaselineConfig):
 
     # 10 in Tolstikhin et al. 2018, whose code multiplies the error by 0.05, which makes it 200 in these units.
     mmd_weight: Weight = setting(10.0, "λ, the weight of WAE's MMD relative to an image's squared error.")
+
+
+@dataclass(frozen=True)
+class RAEConfig(BaselineConfig):
+    """Sizes and penalties of an RAE-L2; without penalties it is a plain autoencoder.
+
+    Example:
+        >>> RAEConfig(latent_dim=8).latent_weight
+        0.0001
+    """
+
+    # Both are those of Ghosh et al. 2020, for MNIST.
+    latent_weight: Weight = setting(1e-4, "β, the weight of RAE's ½‖z‖² relative to an image's squared error.")
+    decoder_weight: Weight = setting(1e-7, "λ, the weight of the sum of the squared weights of RAE's decoder.")

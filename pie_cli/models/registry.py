@@ -7,15 +7,20 @@ from torch import Tensor
 
 from pie_cli.io.tensors import check_tensors
 from pie_cli.models.base import Autoencoder
-from pie_cli.models.baselines import VAE, WAE
-from pie_cli.models.config import ModelConfig, PIEConfig, VAEConfig, WAEConfig
+from pie_cli.models.baselines import RAE, VAE, WAE
+from pie_cli.models.config import ModelConfig, PIEConfig, RAEConfig, VAEConfig, WAEConfig
 from pie_cli.models.couplings import AdditiveCoupling
 from pie_cli.models.pie import PIE
 
 LAYOUT = 2  # of a state's tensors; see `upgrade`
 
 Build = Callable[[ModelConfig], Autoencoder]
-MODELS: dict[type[ModelConfig], Callable[..., Autoencoder]] = {PIEConfig: PIE, VAEConfig: VAE, WAEConfig: WAE}
+MODELS: dict[type[ModelConfig], Callable[..., Autoencoder]] = {
+    PIEConfig: PIE,
+    VAEConfig: VAE,
+    WAEConfig: WAE,
+    RAEConfig: RAE,
+}
 
 
 def build_model(config: ModelConfig) -> Autoencoder:
@@ -55,7 +60,7 @@ def restore_model(
 def plain_copy(model: Autoencoder) -> Autoencoder:
     """Return what is left of a model in a file: the one that its configuration describes, with its weights in float32.
 
-    Raises ValueError if it is not a PIE, VAE or WAE, or not the one that its configuration describes.
+    Raises ValueError if it is not one of the models, or not the one that its configuration describes.
     """
     if type(model) not in MODELS.values():
         name = type(model).__name__

@@ -43,7 +43,7 @@ class Row:
 def row_of(config: RunConfig, evaluation: Evaluation) -> Row:
     """Return a model's row. PIE's figure in the paper has no ε₀² beside it, so it stands at each."""
     pie = f" {config.recipe}, ε₀² = {number(config.model.eps2)}" if isinstance(config.model, PIEConfig) else ""
-    return Row(config.model_name.upper() + pie, TABLE_1[config.model_name], evaluation)
+    return Row(config.model_name.upper() + pie, TABLE_1.get(config.model_name, np.nan), evaluation)
 
 
 def true_images(dataset: Dataset, panel: Panel) -> Row:

@@ -64,7 +64,7 @@ def plan_execution(
     if num_nodes > 1 and not _launched() and (number := _this_node()[0]) >= num_nodes:
         raise UsageError(f"`num_nodes` {num_nodes}: NODE_RANK must lie between 0 and {num_nodes - 1}, got {number}")
     if recompute and (compiled or not isinstance(config.model, PIEConfig)):
-        raise UsageError("`recompute` is for PIE's bijections: it does not go with VAE, WAE or `compile`")
+        raise UsageError("`recompute` is for PIE's bijections: it does not go with another model or `compile`")
     if compiled and not can_compile(accelerator):
         compiled = False
         report(f"`compile`: torch.compile finds no compiler for {accelerator} here; training without it")
@@ -77,7 +77,7 @@ def plan_execution(
     if world_size > 1 and not isinstance(config.model, PIEConfig):
         # BatchNorm and the MMD look at a whole batch, and the VAE draws its noise inside the model.
         reason = "a part of a batch has other batch statistics than the whole"
-        raise UsageError(f"{world_size} processes: VAE and WAE train on one device only, since {reason}")
+        raise UsageError(f"{world_size} processes: only PIE trains on several devices, since {reason}")
     if size % world_size:
         whole = f"is the whole batch of all {world_size} processes"
         raise UsageError(f"`batch_size` {size} {whole} and must be divisible by {world_size}")
