@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Keep the record of a full reproduction in results/ of this repository, without its models' weights.
 
-    python scripts/record_results.py FOLDER
+    python scripts/record_results.py FOLDER…
+    python scripts/record_results.py --page --seeds 3 --data-dir DATA
 
-FOLDER is the --results-dir of `pie reproduce --profile paper`, in another checkout. The page, the figures, the tables
-and the classifier that Fréchet distances rest on keep their names; what describes each run goes to results/runs/NAME,
-where no command takes it for a run that can be loaded.
+Each FOLDER is the --results-dir of a `pie reproduce --profile paper`, finished or not, in another checkout: a record
+takes hours and may be made in parts. What describes a finished run goes to results/runs/NAME, where no command takes it
+for a run that can be loaded. With --page, the page, figures and tables are made of the runs that are recorded.
 """
 
 from __future__ import annotations
@@ -15,27 +16,59 @@ import shutil
 import sys
 from pathlib import Path
 
+from rich.console import Console
+
+from pie_cli.config.naming import run_name
+from pie_cli.evaluation.cache import kept
+from pie_cli.paper.reproduce import DIMS, paper_runs, present, print_verdicts
+from pie_cli.paper.suite import Suite
+from pie_cli.runs.folder import Run
+
 RESULTS = Path(__file__).resolve().parents[1] / "results"
-CLASSIFIER = "classifier-mnist.safetensors"
-PAGE = ("README.md", "claims.json", "evaluation.*", "table1*.[cmpt]*", "fig[789].p*", CLASSIFIER)
-RUN = ("config.json", "metrics.csv", "provenance.json", "evaluation.json", "learning_curve.png")
+RUN = ("config.json", "metrics.csv", "provenance.json", "evaluation.json", "evaluation.npz", "learning_curve.png")
 
 
 def main() -> None:
-    """Copy what there is to copy, in the place of the record that is there, and say what it weighs."""
+    """Copy what there is to copy, and make the page if it is asked for."""
     parser = argparse.ArgumentParser(description="Keep the record of a full reproduction in results/.")
-    parser.add_argument("folder", type=Path, metavar="FOLDER", help="the --results-dir of the reproduction")
-    source = parser.parse_args().folder.resolve()
-    page = [path for pattern in PAGE for path in sorted(source.glob(pattern))]
-    runs = [path for name in RUN for path in sorted(source.glob(f"*-seed*/{name}"))]
-    if source == RESULTS or not runs or not page or not (source / CLASSIFIER).exists():
-        sys.exit(f"error: {source} has no full reproduction of another folder")
-    shutil.rmtree(RESULTS / "runs", ignore_errors=True)
-    for path in [*page, *runs]:
-        into = RESULTS if path.parent == source else RESULTS / "runs" / path.parent.name
-        into.mkdir(parents=True, exist_ok=True)
-        shutil.copy(path, into / path.name)
-    print(f"{len(page) + len(runs)} files, {sum(path.stat().st_size for path in [*page, *runs]) / 1e6:.1f} MB")
+    parser.add_argument("folders", type=Path, nargs="*", metavar="FOLDER", help="the --results-dir of a reproduction")
+    parser.add_argument("--page", action="store_true", help="make the page, figures and tables of the recorded runs")
+    parser.add_argument("--seeds", type=int, default=3, help="seeds of every model on the page")
+    parser.add_argument("--data-dir", type=Path, help="as for `pie reproduce`")
+    arguments = parser.parse_args()
+    for folder in arguments.folders:
+        record(folder.resolve())
+    if arguments.page:
+        make_page(arguments.seeds, arguments.data_dir)
+
+
+def record(folder: Path) -> None:
+    """Copy the description of each finished and evaluated run of a folder."""
+    runs = sorted(path.parent for path in folder.glob("*-seed*/evaluation.json"))
+    if folder == RESULTS or not runs:
+        sys.exit(f"error: {folder} has no evaluated run of another checkout")
+    for run in runs:
+        (into := RESULTS / "runs" / run.name).mkdir(parents=True, exist_ok=True)
+        for name in RUN:
+            shutil.copy(run / name, into / name)
+        print(f"recorded {run.name}")
+
+
+def make_page(seeds: int, data_dir: Path | None) -> None:
+    """Make the page from the recorded evaluations of every run that it needs."""
+    suite = Suite.prepare(Console(), data_dir, False, RESULTS, "cpu")
+    configs = paper_runs(suite, seeds, seeds)
+    evaluations, missing = {}, []
+    for name in map(run_name, configs):
+        evaluation = kept(RESULTS / "runs" / name / "evaluation.json", None)
+        if evaluation is None:
+            missing.append(name)
+        else:
+            evaluations[name] = evaluation
+    if missing:
+        sys.exit(f"error: {len(missing)} runs are not recorded: {', '.join(missing)}")
+    runs = [Run.open(RESULTS / "runs" / run_name(config)) for config in configs]
+    print_verdicts(suite, present(suite, runs, evaluations, suite.floors(DIMS)), strict=False)
 
 
 if __name__ == "__main__":

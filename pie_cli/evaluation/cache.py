@@ -60,13 +60,16 @@ def keep(path: Path, key: str, evaluation: Evaluation) -> None:
     write_json(path, stored | {"sha256": _sha256(json.dumps(stored).encode())})
 
 
-def kept(path: Path, key: str) -> Evaluation | None:
-    """Return what `keep` wrote; None where it is missing, damaged, of other weights or of another configuration."""
+def kept(path: Path, key: str | None) -> Evaluation | None:
+    """Return what `keep` wrote; None where it is missing, damaged, of other weights or of another configuration.
+
+    Without a key, any weights will do: those of a recorded run are gone.
+    """
     try:
         stored = read_json(path)
         sha256, content = stored.pop("sha256"), read_bytes(path.with_suffix(".npz"), LARGEST_ARRAYS)
         hashes = _sha256(json.dumps(stored).encode()), _sha256(content)
-        if stored["key"] != key or hashes != (sha256, stored["arrays"]):
+        if key not in (None, stored["key"]) or hashes != (sha256, stored["arrays"]):
             return None
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
             if sum(member.file_size for member in arrays.zip.infolist()) > LARGEST_ARRAYS:

@@ -43,20 +43,20 @@ def reproduce(suite: Suite, seeds: int, baseline_seeds: int) -> Verdicts:
     missing = [run for run in runs if not run.finished]
     floors = cache(lambda: suite.floors(DIMS))
     evaluations = suite.evaluations(configs, meanwhile=floors)
-    suite.console.print(f"drawing Fig. 7, 8 and 9 and writing the tables into {suite.place.results_dir}")
-    for recipe in suite.recipes:
-        draw_figures(suite, recipe, evaluations)
-    verdicts = write_page(suite, runs, evaluations, floors())
+    verdicts = present(suite, runs, evaluations, floors())
     suite.console.print(_time_taken(missing, time.monotonic() - started, suite.place.jobs))
     return verdicts
 
 
-def write_page(
+def present(
     suite: Suite, runs: list[Run], evaluations: Mapping[str, Evaluation], floors: Mapping[str, Numbers]
 ) -> Verdicts:
-    """Write Table 1, the evaluation of all runs and of the floors, the verdicts, and README.md, which shows all."""
+    """Draw the figures, write Table 1, the evaluation of all runs and of the floors, the verdicts, and README.md."""
     folder, facts, configs = suite.place.results_dir, suite.facts(runs), [run.config for run in runs]
-    rows = write_table_1(suite, configs, evaluations)
+    suite.console.print(f"drawing Fig. 7, 8 and 9 and writing the tables into {folder}")
+    for recipe in suite.recipes:
+        draw_figures(suite, recipe, evaluations)
+    rows = write_table_1(suite, runs, evaluations)
     floors = {**floors, "true": rows[0].of.numbers}
     numbers = {name: evaluation.numbers for name, evaluation in evaluations.items()}
     evaluation = summary({name: [of] for name, of in floors.items()} | by_family(configs, numbers))
@@ -128,13 +128,15 @@ def paper_runs(suite: Suite, seeds: int, baseline_seeds: int) -> list[RunConfig]
     return [*pies, *extensions, *others]
 
 
-def write_table_1(suite: Suite, configs: list[RunConfig], evaluations: Mapping[str, Evaluation]) -> list[table1.Row]:
-    """Write Table 1 of the runs with d = 8 and seed 0 among `configs`; return its rows, the true images first."""
+def write_table_1(suite: Suite, runs: Iterable[Run], evaluations: Mapping[str, Evaluation]) -> list[table1.Row]:
+    """Write Table 1 of the runs with d = 8 and seed 0; return its rows, the true images first."""
     rows = [table1.true_images(suite.dataset, suite.panel)]
-    chosen = [c for c in configs if c.model.latent_dim == SHARPNESS_LATENT_DIM and c.resolved.seed == 0]
-    for config in sorted(chosen, key=lambda c: isinstance(c.model, PIEConfig)):  # the baselines first, as in the paper
-        rows.append(table1.row_of(config, evaluations[run_name(config)]))
-    table1.write(rows, suite.place.results_dir, suite.origin(map(suite.place.run, chosen)), suite.quick)
+    chosen = [
+        run for run in runs if run.config.model.latent_dim == SHARPNESS_LATENT_DIM and run.config.resolved.seed == 0
+    ]
+    for run in sorted(chosen, key=lambda run: isinstance(run.config.model, PIEConfig)):  # baselines first, as there
+        rows.append(table1.row_of(run.config, evaluations[run.name]))
+    table1.write(rows, suite.place.results_dir, suite.origin(chosen), suite.quick)
     return rows
 
 

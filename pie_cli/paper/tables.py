@@ -51,7 +51,7 @@ def print_table_1(suite: Suite, wanted: list[tuple[str, float | None]], train: b
         if model == "pie"
     ]
     configs += [suite.config(model, SHARPNESS_LATENT_DIM, 0) for model, _ in wanted if model != "pie"]
-    rows = write_table_1(suite, configs, suite.evaluations(configs, train))
+    rows = write_table_1(suite, list(map(suite.place.run, configs)), suite.evaluations(configs, train))
     title = f"Table 1: sharpness of samples, d = {SHARPNESS_LATENT_DIM}{' (quick runs)' if suite.quick else ''}"
     print_table(suite.console, table1.frame(rows), title, 3)
     title = "The same images under each convention that could be meant"
