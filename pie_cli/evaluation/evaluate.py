@@ -84,7 +84,7 @@ def evaluate(run: Run, dataset: Dataset, panel: Panel, device: str) -> Evaluatio
         numbers["training_seconds"] = float(run.provenance.get("wall_seconds", math.nan))
         codes, known = (in_batches(model.encode, clean(of), model) for of in (dataset.test, dataset.train))
         numbers |= measure.reconstruction(model, codes, dataset, panel) | measure.knowledge(codes, known, dataset)
-        of_planes, plane = measure.planes(codes, dataset.test.labels)
+        of_planes, plane = measure.planes(codes, dataset.test.labels, run.config.quick)
         numbers |= of_planes | measure.paths(model, codes, dataset, panel)
         if isinstance(model, PIE):
             training = run.config.resolved if run.config.training else None

@@ -35,7 +35,7 @@ class PCA(Autoencoder):
 
 
 @one_thread()
-def evaluate_pca(dataset: Dataset, latent_dim: int, panel: Panel) -> dict[str, float]:
+def evaluate_pca(dataset: Dataset, latent_dim: int, panel: Panel, quick: bool) -> dict[str, float]:
     """Return the figures of merit of PCA: reconstruction and codes; it has no prior to sample from.
 
     One thread, as a reproduction's trainings have: UMAP makes the last bits of a code a plane that looks different.
@@ -46,12 +46,12 @@ def evaluate_pca(dataset: Dataset, latent_dim: int, panel: Panel) -> dict[str, f
         "parameters": float(model.axes.numel() + model.mean.numel()),
         **measure.reconstruction(model, codes, dataset, panel),
         **measure.knowledge(codes, known, dataset),
-        **measure.planes(codes, dataset.test.labels)[0],
+        **measure.planes(codes, dataset.test.labels, quick)[0],
     }
 
 
 @one_thread()
-def evaluate_normal(count: int, latent_dim: int) -> dict[str, float]:
+def evaluate_normal(count: int, latent_dim: int, quick: bool) -> dict[str, float]:
     """Return how far UMAP's planes of `count` draws of N(0, I_d) are from a Gaussian, by the seeds that runs have."""
     codes = torch.randn(count, latent_dim, generator=torch.Generator().manual_seed(0))
-    return measure.planes(codes, None)[0]
+    return measure.planes(codes, None, quick)[0]

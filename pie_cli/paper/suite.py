@@ -127,8 +127,8 @@ class Suite:
         """Return the figures of merit of PCA with d components, "pca-d10", and of draws of N(0, I_d), "normal-d10"."""
         found = {}
         for d in latent_dims:
-            found[f"pca-d{d}"] = evaluate_pca(self.dataset, d, self.panel)
-            found[f"normal-d{d}"] = evaluate_normal(len(self.dataset.test), d)
+            found[f"pca-d{d}"] = evaluate_pca(self.dataset, d, self.panel, self.quick)
+            found[f"normal-d{d}"] = evaluate_normal(len(self.dataset.test), d, self.quick)
         return found
 
     def facts(self, runs: Iterable[Run]) -> dict[str, str]:
