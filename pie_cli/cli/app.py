@@ -237,15 +237,16 @@ def sharpness(
     place: Place,
     models: Annotated[str, opt("Models in the table, comma-separated.")] = "pie,vae,wae",
     eps2: Annotated[
-        str | None, opt("ε₀² of PIE's rows, comma-separated.", ",".join(map(number, paper.EPS2_VALUES)))
+        str | None,
+        opt("ε₀² of PIE's rows, comma-separated.", f"{','.join(map(number, paper.EPS2_VALUES))}; quick: the first"),
     ] = None,
     no_train: Annotated[bool, opt("Fail instead of training missing runs.", True, None, "--no-train")] = False,
 ) -> None:
     """Table 1: sharpness and realism of 10,000 samples (quick: 1,000) at d = 8; trains missing runs."""
-    from pie_cli.paper.tables import print_table_1, sharpness_runs
+    from pie_cli.paper.tables import print_table_1, sharpness_rows
 
-    wanted = sharpness_runs(models, eps2)
-    print_table_1(given.suite(choice, place, profile), wanted, train=not no_train)
+    names, values = sharpness_rows(models, eps2)
+    print_table_1(given.suite(choice, place, profile), names, values, train=not no_train)
 
 
 @app.command()

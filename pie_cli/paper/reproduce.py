@@ -41,7 +41,7 @@ def reproduce(suite: Suite, seeds: int, baseline_seeds: int) -> Verdicts:
     configs = paper_runs(suite, seeds, baseline_seeds)
     runs = [suite.place.run(config) for config in configs]
     missing = [run for run in runs if not run.finished]
-    floors = cache(lambda: suite.floors(DIMS))
+    floors = cache(lambda: suite.floors(DIMS[:1] if suite.quick else DIMS))
     evaluations = suite.evaluations(configs, meanwhile=floors)
     verdicts = present(suite, runs, evaluations, floors())
     suite.console.print(_time_taken(missing, time.monotonic() - started, suite.place.jobs))
@@ -116,7 +116,7 @@ def paper_runs(suite: Suite, seeds: int, baseline_seeds: int) -> list[RunConfig]
         for seed in range(seeds)
         for recipe in suite.recipes
         for d in DIMS
-        for eps2 in EPS2_VALUES
+        for eps2 in suite.eps2_values(d)
     ]
     others = [suite.config(model, d, seed) for seed in range(baseline_seeds) for d in DIMS for model in ("vae", "wae")]
     if suite.quick or "stable" not in suite.recipes:

@@ -12,6 +12,7 @@ from rich.console import Console
 from pie_cli.config.naming import run_config, run_name, train_command
 from pie_cli.config.recipes import COMPARED, Recipe
 from pie_cli.config.run import FULL_EPOCHS, RunConfig, in_epochs
+from pie_cli.constants import EPS2_VALUES, SHARPNESS_LATENT_DIM
 from pie_cli.data.base import Dataset, DatasetName
 from pie_cli.data.load import load_dataset
 from pie_cli.errors import PIEError
@@ -88,6 +89,10 @@ class Suite:
         """Return the configuration of a run in this profile."""
         settings = {"latent_dim": latent_dim, "dataset": self.dataset_name, "seed": seed, **settings}
         return run_config(model, recipe, epochs=self.epochs, eps2=eps2, **settings)
+
+    def eps2_values(self, latent_dim: int) -> Sequence[float]:
+        """Return ε₀² of the PIEs with d: the paper's three; where a quick run looks at sharpness, the first alone."""
+        return EPS2_VALUES[:1] if self.quick and latent_dim == SHARPNESS_LATENT_DIM else EPS2_VALUES
 
     def title(self, recipe: Recipe, eps2: float) -> str:
         """Return what figures call the PIE of a recipe and ε₀²."""

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from pie_cli.config.run import CONFIGS
-from pie_cli.constants import EPS2_VALUES, SHARPNESS_LATENT_DIM
+from pie_cli.constants import SHARPNESS_LATENT_DIM
 from pie_cli.data.base import DatasetName
 from pie_cli.errors import PIEError, UsageError
 from pie_cli.paper import table1
@@ -16,8 +16,8 @@ from pie_cli.plots.tables import print_table, write_table
 from pie_cli.runs.find import dataset_of, finished_run, finished_runs
 
 
-def sharpness_runs(models: str, eps2: str | None) -> list[tuple[str, float | None]]:
-    """Return the rows that `models` and `eps2` (None: the paper's) ask for, as pairs of model and ε₀².
+def sharpness_rows(models: str, eps2: str | None) -> tuple[list[str], list[float] | None]:
+    """Return the models and the values of ε₀² that the two lists ask for; None stands for the profile's values.
 
     Raises UsageError for an unknown model, a doubled one, an empty list, an ε₀² that is not a number or has no PIE.
     """
@@ -27,30 +27,29 @@ def sharpness_runs(models: str, eps2: str | None) -> list[tuple[str, float | Non
     if eps2 is not None and "pie" not in names:
         raise UsageError(f"`eps2` is an option of PIE and does not go with `models` {models}")
     try:
-        values = list(EPS2_VALUES) if eps2 is None else [float(value) for value in eps2.split(",")]
+        values = None if eps2 is None else [float(value) for value in eps2.split(",")]
     except ValueError as error:
         raise UsageError(f"`eps2`: {eps2!r} is not a comma-separated list of numbers") from error
     # Two that differ in the seventh digit are a slip.
-    if len(set(names)) < len(names) or len({f"{value:g}" for value in values}) < len(values):
+    if len(set(names)) < len(names) or (values and len({f"{value:g}" for value in values}) < len(values)):
         raise UsageError("`models` and `eps2` take each value once")
-    pies: list[tuple[str, float | None]] = [("pie", value) for value in values if "pie" in names]
-    return pies + [(name, None) for name in names if name != "pie"]
+    return names, values
 
 
-def print_table_1(suite: Suite, wanted: list[tuple[str, float | None]], train: bool) -> None:
-    """Write and print Table 1 with the wanted rows, those of PIE for each recipe, trained first where they are missing.
+def print_table_1(suite: Suite, models: list[str], eps2: list[float] | None, train: bool) -> None:
+    """Write and print Table 1 of these models, PIE at each ε₀² and recipe, trained first where they are missing.
 
     Raises UsageError if there is a recipe and no PIE among them.
     """
-    if len(suite.recipes) == 1 and "pie" not in dict(wanted):
+    if len(suite.recipes) == 1 and "pie" not in models:
         raise UsageError(f"`recipe` {suite.recipes[0]} is an option of PIE, which `models` leaves out")
     configs = [
-        suite.config(model, SHARPNESS_LATENT_DIM, 0, eps2, recipe)
+        suite.config("pie", SHARPNESS_LATENT_DIM, 0, value, recipe)
         for recipe in suite.recipes
-        for model, eps2 in wanted
-        if model == "pie"
+        for value in eps2 or suite.eps2_values(SHARPNESS_LATENT_DIM)
+        if "pie" in models
     ]
-    configs += [suite.config(model, SHARPNESS_LATENT_DIM, 0) for model, _ in wanted if model != "pie"]
+    configs += [suite.config(model, SHARPNESS_LATENT_DIM, 0) for model in models if model != "pie"]
     rows = write_table_1(suite, list(map(suite.place.run, configs)), suite.evaluations(configs, train))
     title = f"Table 1: sharpness of samples, d = {SHARPNESS_LATENT_DIM}{' (quick runs)' if suite.quick else ''}"
     print_table(suite.console, table1.frame(rows), title, 3)
