@@ -67,7 +67,7 @@ bench: install
 	$(BIN)/python -m bench
 
 docs: install
-	$(BIN)/sphinx-build -q -n -W --keep-going -c docs . docs/_build
+	$(BIN)/sphinx-build -q -E -n -W --keep-going -c docs . docs/_build
 
 growth: install
 	$(BIN)/python -m bench.growth
