@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from pie_cli.evaluation.evaluate import evaluate
-from pie_cli.paper.claims import Verdict, judge
+from pie_cli.paper.claims import Outcome, Verdict, judge
 from pie_cli.runs.folder import Run
 from tests import commands
 from tests.conftest import call, pie
@@ -184,4 +184,4 @@ def test_wrong_weights_flip_a_verdict(reproduced: Path, tmp_path: Path) -> None:
     measured["pie-d10-eps0.01"] = [dict(evaluate(run, dataset, panel, "cpu").numbers)]
     judgement = judge(measured)[0]
     assert judgement.tendency is Verdict.PARTLY
-    assert not judgement.parts["MSE lower at 0.01 than at 0.1"]
+    assert judgement.parts["MSE lower at 0.01 than at 0.1"] is Outcome.OPPOSITE

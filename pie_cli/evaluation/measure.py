@@ -133,9 +133,10 @@ def inverse_errors(model: PIE, dataset: Dataset) -> Numbers:
         return (model.decode(z, residuals) - x).abs().flatten(1).amax(1)
 
     numbers = {"inverse_error": in_batches(round_trip, clean(dataset.test), model).max().item()}
-    some = random_tenth(dataset.test).double()
-    numbers["inverse_error_float64"] = in_batches(round_trip, some, model.double()).max().item()
-    model.float()
+    device, some = next(model.parameters()).device, random_tenth(dataset.test).double()
+    model.to("cpu", torch.float64)  # not every accelerator has this type
+    numbers["inverse_error_float64"] = in_batches(round_trip, some, model).max().item()
+    model.to(device, torch.float32)
     return numbers
 
 
@@ -173,7 +174,7 @@ def fitted_priors(model: Autoencoder, known: Tensor, panel: Panel, count: int) -
 
 
 def audit(images: Tensor) -> Numbers:
-    """Return the mean sharpness of images under each convention that could be meant (docs/EXPERIMENTS.md, sharpness).
+    """Return the mean sharpness of images under each convention that could be meant.
 
     The first is Table 1's. Logits are RealNVP's, of images of 256 grey levels; they need images within [0, 1].
     """

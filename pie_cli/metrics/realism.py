@@ -54,8 +54,9 @@ class Judge:
         return self._accepted(features, _compare(self.real, self.radii, features, self.k)[0])
 
     def recognises(self, images: Tensor, labels: Tensor) -> Tensor:
-        """Return whether the classifier sees the class of `labels` (N,) in each image, (N,)."""
-        return predictions(self.classifier, images).cpu() == labels
+        """Return whether the classifier sees its class, of `labels` (N,), in each finite image, (N,)."""
+        finite = images.flatten(1).isfinite().all(1).cpu()
+        return finite & (predictions(self.classifier, images).cpu() == labels)
 
     def realism(self, images: Tensor) -> dict[str, float]:
         """Return how real the images look.

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from pie_cli.models.config import ModelConfig
 
-# Of `Autoencoder.project`. By the MSE of validation images (docs/EXPERIMENTS.md, projection).
+# Of `Autoencoder.project`, chosen by the MSE of validation images (docs/EXPERIMENTS.md).
 PROJECTION_STEPS = 40
 PROJECTION_RATE = 0.1
 

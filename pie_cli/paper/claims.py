@@ -32,14 +32,22 @@ class Verdict(StrEnum):
     NOT_COMPARABLE = "NOT COMPARABLE"
 
 
+class Outcome(StrEnum):
+    """What is shown of a part."""
+
+    HOLDS = "holds"
+    NOT_SHOWN = "not shown"
+    OPPOSITE = "the opposite is so"
+
+
 @dataclass(frozen=True)
 class Part:
-    """One comparison that a claim rests on: a mean over seeds, which must exceed a bound."""
+    """One comparison that a claim rests on: the mean over seeds of what should be positive."""
 
     text: str  # what is asked
     values: Sequence[float]  # what should be positive, by seed
-    least: float = 0.0  # how large its mean must be
-    refuted: bool = False  # whether it holds unless the opposite is shown
+    least: float = 0.0  # the least effect
+    tie: bool = False  # whether it is enough that the mean is not below zero by the least effect
 
     @property
     def mean(self) -> float:
@@ -56,12 +64,12 @@ class Part:
         quantile = float(t.ppf((1 + CONFIDENCE) / 2, len(self.values) - 1))
         return quantile * stdev(self.values) / math.sqrt(len(self.values))
 
-    @property
-    def holds(self) -> bool:
-        """Whether the mean reaches the least effect, and its interval excludes zero; of one seed, the former alone."""
-        mean = -self.mean if self.refuted else self.mean
-        shown = mean >= self.least and (math.isnan(self.half_width) or mean > self.half_width)
-        return shown is not self.refuted
+    def outcome(self, half_width: float) -> Outcome:
+        """Return what the mean shows, with an interval of this half width around it; 0 asks the mean alone."""
+        mean, least = self.mean, self.least
+        if mean > half_width - least if self.tie else mean >= least and mean > half_width:
+            return Outcome.HOLDS
+        return Outcome.OPPOSITE if mean <= -least and mean < -half_width else Outcome.NOT_SHOWN
 
 
 @dataclass(frozen=True)
@@ -75,8 +83,8 @@ class Judgement:
     verdict: Verdict  # of the numbers
     reason: str  # why they are not comparable; empty where they are
     tendency: Verdict | None  # the verdict that numbers which are not comparable would give
-    parts: dict[str, bool]  # what was asked of the numbers, and whether it is so
-    differences: dict[str, tuple[float, float | None]]  # of each part: the mean, and half of its interval
+    parts: dict[str, Outcome]  # what was asked of the numbers, and what they show
+    differences: dict[str, tuple[float, float | None, float]]  # of each part: mean, half of its interval, least effect
     numbers: dict[str, float]  # the measured ones: means over seeds
 
 
@@ -103,19 +111,29 @@ def _judge(number: int, claim: _Claim, measured: Measured, incomparable: str) ->
     except KeyError as missing:
         reason = f"{missing.args[0]} was not measured"
         return Judgement(*about, Verdict.NOT_COMPARABLE, reason, None, {}, {}, {})
-    known = {name: value for name, value in numbers.items() if not math.isnan(value)}
-    if unknown := next((name for name in numbers if name not in known), None):
-        reason = f"{unknown}: could not be measured"
-        return Judgement(*about, Verdict.NOT_COMPARABLE, reason, None, {}, {}, known)
-    so = {part.text: part.holds for part in parts}
-    verdict = Verdict.HOLDS if all(so.values()) else Verdict.PARTLY if any(so.values()) else Verdict.FAILS
+    numbers = {name: value for name, value in numbers.items() if not math.isnan(value)}
+    if unknown := next((part for part in parts if math.isnan(part.mean)), None):
+        reason = f"{unknown.text}: could not be measured"
+        return Judgement(*about, Verdict.NOT_COMPARABLE, reason, None, {}, {}, numbers)
     seeds = min(len(part.values) for part in parts)
     if not incomparable and seeds < MIN_SEEDS:
         incomparable = f"{seeds} seed{'s' if seeds > 1 else ''}; a verdict needs {MIN_SEEDS}"
-    differences = {part.text: (part.mean, part.half_width if seeds > 1 else None) for part in parts}
+    half_widths = [0.0 if incomparable else part.half_width for part in parts]
+    outcomes = [part.outcome(half_width) for part, half_width in zip(parts, half_widths, strict=True)]
+    verdict = _verdict(parts, outcomes)
+    so = {part.text: outcome for part, outcome in zip(parts, outcomes, strict=True)}
+    differences = {part.text: (part.mean, part.half_width if seeds > 1 else None, part.least) for part in parts}
     if incomparable:
         return Judgement(*about, Verdict.NOT_COMPARABLE, incomparable, verdict, so, differences, numbers)
     return Judgement(*about, verdict, "", None, so, differences, numbers)
+
+
+def _verdict(parts: Sequence[Part], outcomes: Sequence[Outcome]) -> Verdict:
+    """Return what the parts say together; one that asks for no difference is no reason for PARTLY."""
+    if all(outcome is Outcome.HOLDS for outcome in outcomes):
+        return Verdict.HOLDS
+    held = [part for part, outcome in zip(parts, outcomes, strict=True) if outcome is Outcome.HOLDS and not part.tie]
+    return Verdict.PARTLY if held else Verdict.FAILS
 
 
 def _pie(eps2: float, latent_dim: int = 10) -> str:
@@ -133,8 +151,8 @@ def _above(first: Sequence[float], second: Sequence[float]) -> list[float]:
 
 
 def _relative(first: Sequence[float], second: Sequence[float]) -> list[float]:
-    """Return by how much of itself first is above second, seed by seed."""
-    return [1 - b / a for a, b in zip(first, second, strict=False)]
+    """Return by what share of second first is above it, seed by seed."""
+    return [a / b - 1 for a, b in zip(first, second, strict=False)]
 
 
 def _of_all(measured: Measured, name: str) -> dict[float, list[float]]:
@@ -159,7 +177,7 @@ def _loose_cannot_reconstruct(measured: Measured) -> tuple[list[Part], dict[str,
     mse, recognised = _of_all(measured, "mse"), _of_all(measured, "reconstruction_accuracy")
     floor = _values(measured, "pca-d10", "mse")
     parts = [
-        Part("MSE at 1 not below PCA's", _relative(mse[LOOSE], floor), LEAST_MSE, refuted=True),
+        Part("MSE at 1 above PCA's", _relative(mse[LOOSE], floor), LEAST_MSE),
         Part("at 1 fewer than half recognised", [HALF - value for value in recognised[LOOSE]]),
     ]
     return parts, {**_named("MSE", mse), "MSE, PCA": fmean(floor), **_named("recognised", recognised)}
@@ -200,7 +218,7 @@ def _tight_separates(measured: Measured) -> tuple[list[Part], dict[str, float]]:
             Part(f"{title} higher at {eps2:g} than at 1", _above(of[eps2], of[LOOSE]), least)
             for eps2 in (TIGHT, MIDDLE)
         ]
-        parts.append(Part(f"{title} not lower at 0.01 than at 0.1", _above(of[TIGHT], of[MIDDLE]), least, refuted=True))
+        parts.append(Part(f"{title} not lower at 0.01 than at 0.1", _above(of[TIGHT], of[MIDDLE]), least, tie=True))
         numbers |= _named(f"{title} in the plane", of)
     distance = _of_all(measured, "umap_distance_from_gaussian")
     normal = _values(measured, "normal-d10", "umap_distance_from_gaussian")

@@ -101,10 +101,10 @@ def _parts(judgements: Sequence[Judgement]) -> list[str]:
     lines = []
     for j in judgements:
         lines += ["", f"**{j.claim}. {j.text} {j.verdict}.** {f'Because: {j.reason}.' if j.reason else ''}".rstrip()]
-        for text, so in j.parts.items():
-            mean, half_width = j.differences[text]
+        for text, outcome in j.parts.items():
+            mean, half_width, least = j.differences[text]
             interval = f" ± {half_width:.2g}" if half_width is not None else ""
-            lines += [f"- {'holds' if so else 'fails'}: {text} (mean difference {mean:.3g}{interval})"]
+            lines += [f"- {outcome}: {text} (by {mean:.3g}{interval}; least effect {least:g})"]
         numbers = "; ".join(f"{name}: {value:.4g}" for name, value in j.numbers.items())
         lines += ["", f"Measured: {numbers}."] if numbers else []
     return lines
