@@ -19,7 +19,8 @@ from pathlib import Path
 from rich.console import Console
 
 from pie_cli.config.naming import run_name
-from pie_cli.evaluation.cache import kept
+from pie_cli.evaluation.cache import judged_by, kept
+from pie_cli.io.files import read_json
 from pie_cli.paper.reproduce import DIMS, paper_runs, present, print_verdicts
 from pie_cli.paper.suite import Suite
 from pie_cli.runs.folder import Run
@@ -67,6 +68,9 @@ def make_page(seeds: int, data_dir: Path | None) -> None:
             evaluations[name] = evaluation
     if missing:
         sys.exit(f"error: {len(missing)} runs are not recorded: {', '.join(missing)}")
+    paths = (RESULTS / "runs" / name / "evaluation.json" for name in evaluations)
+    if len({judged_by(read_json(path)["key"]) for path in paths}) > 1:
+        sys.exit("error: the recorded runs were evaluated on different images, or by different classifiers")
     runs = [Run.open(RESULTS / "runs" / run_name(config)) for config in configs]
     print_verdicts(suite, present(suite, runs, evaluations, suite.floors(DIMS)), strict=False)
 

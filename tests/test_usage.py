@@ -188,7 +188,7 @@ MISTAKES = [
     ("reconstruct {vae} --keep 1", 2, "--keep needs the residuals of a PIE"),
     ("reconstruct {run} --keep 1 --count 5", 2, "leave out --count"),
     ("reconstruct {run} --project 5 --count 5", 2, "leave out --count"),
-    ("reconstruct {run} --project 5 --keep 1", 2, "--keep and --project are two figures; give one of them"),
+    ("reconstruct {run} --project 5 --keep 1", 2, "--keep and --project draw different figures; give one of them"),
     ("reconstruct {run} --project 0", 2, "'--project'"),
     ("sample {run} --count 0", 2, "'--count'"),
     ("sample {run} --count 1.5", 2, "'--count': it must be a valid integer, got '1.5'"),

@@ -197,12 +197,15 @@ def interpolate(
     place: FigurePlace,
     run: RunArgument = None,
     rows: Annotated[
-        int | None, opt("Pairs of test images; Fig. 8 shows many.", str(paper.INTERPOLATIONS), min=1, max=1_000)
+        int | None,
+        opt("Number of pairs of test images; Fig. 8 shows many.", str(paper.INTERPOLATIONS), min=1, max=1_000),
     ] = None,
-    first: Annotated[int | None, opt("One pair: from this digit …", True, None, "--from", min=0, max=9)] = None,
-    last: Annotated[int | None, opt("… to this digit.", True, None, "--to", min=0, max=9)] = None,
-    from_index: Annotated[int | None, opt("One pair: from this test image …", min=0)] = None,
-    to_index: Annotated[int | None, opt("… to this test image.", min=0)] = None,
+    first: Annotated[
+        int | None, opt("Start at a test image of this digit; needs --to.", True, None, "--from", min=0, max=9)
+    ] = None,
+    last: Annotated[int | None, opt("End at a test image of this digit.", True, None, "--to", min=0, max=9)] = None,
+    from_index: Annotated[int | None, opt("Start at the test image of this number; needs --to-index.", min=0)] = None,
+    to_index: Annotated[int | None, opt("End at the test image of this number.", min=0)] = None,
 ) -> None:
     """Fig. 7d, 8: decoded points on the straight line between the codes of two test images."""
     from pie_cli.report import figures
@@ -264,7 +267,15 @@ def reproduce(
     choice: SuiteChoice,
     profile: Profile,
     place: Place,
-    seeds: Annotated[int, opt("Number of seeds of each PIE; tables show mean ± std.", min=1, max=1000)] = 1,
+    seeds: Annotated[
+        int | None,
+        opt(
+            "Number of seeds of each PIE; tables show mean ± std, and a verdict needs 3.",
+            "3; quick: 1",
+            min=1,
+            max=1000,
+        ),
+    ] = None,
     baseline_seeds: Annotated[int | None, opt("Number of seeds of VAE and WAE.", "--seeds", min=1, max=1000)] = None,
     strict: Annotated[bool, opt("Exit with 1 if a claim FAILS.", True, None, "--strict")] = False,
 ) -> None:
@@ -275,4 +286,4 @@ def reproduce(
     from pie_cli.paper import reproduce as whole
 
     suite = given.suite(choice, place, profile)
-    whole.print_verdicts(suite, whole.reproduce(suite, seeds, baseline_seeds or seeds), strict)
+    whole.print_verdicts(suite, whole.reproduce(suite, seeds, baseline_seeds), strict)

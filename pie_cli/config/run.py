@@ -51,7 +51,7 @@ class TrainingConfig(Settings):
         default_text="`eps2` for PIE, 0 for the others",
     )
     dequantise: bool | None = setting(
-        None, "Add uniform noise of one grey level, so that a density exists.", default_text="on for PIE"
+        None, "Add uniform noise of one grey level: the likelihood is of continuous values.", default_text="on for PIE"
     )
     init: Literal["pca", "random"] | None = setting(
         None,

@@ -51,6 +51,11 @@ def key_of(run: Run, dataset: Dataset, panel: Panel) -> str:
     return f"{FORMAT} {config} {weights} {dataset.test.sha256} {judges}"
 
 
+def judged_by(key: str) -> str:
+    """Return the part of a key that says of which images, and by which classifiers, an evaluation is."""
+    return " ".join(key.split()[3:])
+
+
 def keep(path: Path, key: str, evaluation: Evaluation) -> None:
     """Write evaluation.json, with a SHA-256 over all that it says, and the arrays beside it."""
     arrays = {**{name: getattr(evaluation, name) for name in ARRAYS}, **evaluation.pictures}
@@ -63,13 +68,14 @@ def keep(path: Path, key: str, evaluation: Evaluation) -> None:
 def kept(path: Path, key: str | None) -> Evaluation | None:
     """Return what `keep` wrote; None where it is missing, damaged, of other weights or of another configuration.
 
-    Without a key, any weights will do: those of a recorded run are gone.
+    Without a key, any weights will do, as those of a recorded run are gone; not another format.
     """
     try:
         stored = read_json(path)
         sha256, content = stored.pop("sha256"), read_bytes(path.with_suffix(".npz"), LARGEST_ARRAYS)
         hashes = _sha256(json.dumps(stored).encode()), _sha256(content)
-        if key not in (None, stored["key"]) or hashes != (sha256, stored["arrays"]):
+        expected = stored["key"] == key if key else stored["key"].startswith(f"{FORMAT} ")
+        if not expected or hashes != (sha256, stored["arrays"]):
             return None
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
             if sum(member.file_size for member in arrays.zip.infolist()) > LARGEST_ARRAYS:

@@ -64,7 +64,7 @@ def plain_copy(model: Autoencoder) -> Autoencoder:
     """
     if type(model) not in MODELS.values():
         name = type(model).__name__
-        raise ValueError(f"a {name} cannot be saved, only a PIE, VAE or WAE itself (model.module, where it is wrapped)")
+        raise ValueError(f"a {name} cannot be saved, only one of the models itself (model.module, if it is wrapped)")
     weights = {name: t.detach() for name, t in model.state_dict().items()}
     if any(tensor.is_meta for tensor in weights.values()):
         raise ValueError("the model's weights have no values: it is on the device meta")

@@ -18,7 +18,7 @@ from pie_cli.evaluation.cache import Evaluation, without_nan
 from pie_cli.io.files import write_json, write_text
 from pie_cli.models.config import PIEConfig
 from pie_cli.paper import table1
-from pie_cli.paper.claims import Judgement, Numbers, Verdict, judge
+from pie_cli.paper.claims import MIN_SEEDS, Judgement, Numbers, Verdict, judge
 from pie_cli.paper.figures import draw_figures
 from pie_cli.paper.goals import RECONSTRUCTION_WEIGHT, goals
 from pie_cli.paper.page import results_page
@@ -31,14 +31,16 @@ DIMS = (LATENT_DIM, SHARPNESS_LATENT_DIM)
 Verdicts = dict[Recipe, list[Judgement]]
 
 
-def reproduce(suite: Suite, seeds: int, baseline_seeds: int) -> Verdicts:
+def reproduce(suite: Suite, seeds: int | None, baseline_seeds: int | None) -> Verdicts:
     """Train what is missing, draw Fig. 7 to 9, write Table 1, the evaluation and the page of results; return verdicts.
 
-    Every PIE has `seeds` seeds, VAE and WAE have `baseline_seeds`. Figures and Table 1 show seed 0, the evaluation
-    shows means, and verdicts compare seed by seed.
+    Every PIE has `seeds` seeds (None: as many as a verdict needs; of quick runs one), VAE and WAE have `baseline_seeds`
+    (None: as many as PIE). Figures and Table 1 show seed 0, the evaluation shows means, and verdicts compare seed by
+    seed.
     """
     started = time.monotonic()
-    configs = paper_runs(suite, seeds, baseline_seeds)
+    seeds = seeds or (1 if suite.quick else MIN_SEEDS)
+    configs = paper_runs(suite, seeds, baseline_seeds or seeds)
     runs = [suite.place.run(config) for config in configs]
     missing = [run for run in runs if not run.finished]
     floors = cache(lambda: suite.floors(DIMS[:1] if suite.quick else DIMS))

@@ -55,7 +55,7 @@ def check_reconstruction(run: Run, keep: int | None, count: int | None, project:
     """Raise UsageError if `keep` asks for levels that the run's model lacks, or if the settings exclude each other."""
     chosen = {"keep": keep, "project": project}
     if len(used := [name for name, value in chosen.items() if value is not None]) > 1:
-        raise UsageError("`keep` and `project` are two figures; give one of them")
+        raise UsageError("`keep` and `project` draw different figures; give one of them")
     if used and count is not None:
         raise UsageError(f"`{used[0]}` shows {COLUMNS} images; leave out `count`")
     if keep is None:

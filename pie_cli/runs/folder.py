@@ -231,7 +231,7 @@ def save_model(model: Autoencoder, run_folder: Path | str, overwrite: bool = Fal
     and its figures are removed.
 
     Raises:
-        ValueError: if it is not a PIE, VAE or WAE, or its configuration does not describe it (it has its own networks,
+        ValueError: if it is not one of the models, or its configuration does not describe it (it has its own networks,
             say), or a weight is not finite.
         PIEError: if the folder is not empty, unless it holds a run and `overwrite` is set; or if it cannot be written.
 
