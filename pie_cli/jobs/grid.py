@@ -36,7 +36,7 @@ from pie_cli.metrics.inference import clean
 from pie_cli.metrics.realism import Panel
 from pie_cli.runs.find import run_of
 from pie_cli.runs.folder import Run
-from pie_cli.runtime import Execution, compute_in_float32, keep_freed_memory, raise_on_signals
+from pie_cli.runtime import Execution, compute_in_float32, keep_freed_memory, one_thread, raise_on_signals
 from pie_cli.training.display import Display
 from pie_cli.training.launch import train_run
 
@@ -89,7 +89,8 @@ def train_and_evaluate(
                 worker.start()
                 end.close()
                 workers[messages] = worker
-            meanwhile()
+            with one_thread():  # more would wait for cores that the workers have
+                meanwhile()
             _follow(workers, display)
         except Interrupted as error:
             message = "stopped; all training so far is kept; run the same command to go on"
