@@ -18,8 +18,9 @@ INTRODUCTION = """# Experiments
 
 What decides the defaults. Every row is one training of the default PIE (MNIST, d = 10, ε₀² = 0.01, seed 0) with
 one thing changed, on one CPU thread, evaluated on validation images: the test images decide nothing. "MSE" is
-that of decoding from z alone; "FD" the Fréchet distance of samples to the images in a small classifier's
-features, comparable within this page only. Most trainings have three epochs: they rank settings and reproduce nothing.
+that of decoding from z alone; "FD" the Fréchet distance of samples to the images in the features of small
+classifiers. Compare rows within a table: later tables have three classifiers instead of one, and their 5-NN accuracy
+is against all training codes, not 10,000. Most trainings have three epochs: they rank settings and reproduce nothing.
 
 `python -m studies` measures the rows that a table lacks and writes this page. To have a row measured again, delete
 it from every table in `studies/results/`, and its folder under `results/studies/`."""

@@ -70,7 +70,8 @@ def present(
     certificates = {recipe: certify(suite, recipe, numbers) for recipe in suite.recipes}
     shown = {"table1": table1.frame(rows), "audit": table1.audit_frame(rows), "evaluation": evaluation}
     if not suite.incomparable and "stable" in measured:
-        shown["goals"] = pd.DataFrame(map(asdict, goals(means(measured["stable"]))))
+        of_ours, of_letter = (means(measured.get(recipe, {})) for recipe in ("stable", "letter"))
+        shown["goals"] = pd.DataFrame(map(asdict, goals(of_ours, of_letter)))
     about = {
         "quick": suite.quick,
         **facts,
