@@ -218,6 +218,30 @@ def test_an_evaluation_is_kept_exactly(tmp_path: Path) -> None:
     assert cache.kept(tmp_path / "evaluation.json", "other") is None
 
 
+def test_what_was_measured_once_is_remembered(tmp_path: Path) -> None:
+    """Under its key; damaged or of another key, it is measured again."""
+    path, measured = tmp_path / "pca-d10.json", list[int]()
+
+    def measure() -> dict[str, float]:
+        measured.append(len(measured))
+        return {"mse": 0.1 + 0.2 + len(measured), "nll": float("nan")}
+
+    first = cache.remembered(path, "key", measure)
+    assert repr(cache.remembered(path, "key", measure)) == repr(first)
+    assert len(measured) == 1
+    cache.remembered(path, "other", measure)
+    assert len(measured) == 2
+    damages: list[Callable[[Path], None]] = [*ANY_FILE, Path.unlink, pickled]
+    for damage in damages:
+        damage(path)
+        if path.is_dir():
+            path.rmdir()
+        before = len(measured)
+        again = cache.remembered(path, "other", measure)
+        assert len(measured) == before + 1, damage
+        assert repr(cache.remembered(path, "other", measure)) == repr(again)
+
+
 @pytest.mark.parametrize("name", ["evaluation.json", "evaluation.npz"])
 def test_a_damaged_evaluation_is_measured_again(name: str, tmp_path: Path) -> None:
     path = tmp_path / "evaluation.json"

@@ -1,10 +1,10 @@
-"""An evaluation as a run's folder keeps it: whole, of known weights, or not at all."""
+"""What was measured, as files keep it: whole, of known weights and images, or not at all."""
 
 import hashlib
 import io
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,13 +46,18 @@ def key_of(run: Run, dataset: Dataset, panel: Panel) -> str:
     except (OSError, ValueError) as error:
         raise UnusableRun(run.weights, f"{run.weights} is not readable ({error})") from error
     config = _sha256(json.dumps(run.config.to_dict(), sort_keys=True).encode())
+    return f"{FORMAT} {config} {weights} {judgement_of(dataset, panel)}"
+
+
+def judgement_of(dataset: Dataset, panel: Panel) -> str:
+    """Return which test images, and which classifiers, a measurement depends on."""
     states = (judge.classifier.state_dict() for judge in panel.judges)
     judges = " ".join(digest({name: tensor.cpu() for name, tensor in state.items()}, "") for state in states)
-    return f"{FORMAT} {config} {weights} {dataset.test.sha256} {judges}"
+    return f"{dataset.test.sha256} {judges}"
 
 
 def judged_by(key: str) -> str:
-    """Return the part of a key that says of which images, and by which classifiers, an evaluation is."""
+    """Return the part of a key that `judgement_of` wrote."""
     return " ".join(key.split()[3:])
 
 
@@ -85,6 +90,21 @@ def kept(path: Path, key: str | None) -> Evaluation | None:
         return Evaluation(with_nan(stored["numbers"]), with_nan(stored["audit"]), each, plane, pictures)
     except Exception:  # whatever is wrong with it, it can be made again
         return None
+
+
+def remembered(path: Path, key: str, measure: Callable[[], Mapping[str, float]]) -> dict[str, float]:
+    """Return numbers from a file that has them under this key; otherwise measure them, and keep them there."""
+    try:
+        stored = read_json(path)
+        sha256 = stored.pop("sha256")
+        if (stored["key"], sha256) == (key, _sha256(json.dumps(stored).encode())):
+            return with_nan(stored["numbers"])
+    except Exception:  # noqa: S110  # whatever is wrong with it, it can be made again
+        pass
+    numbers = dict(measure())
+    stored = {"key": key, "numbers": without_nan(numbers)}
+    write_json(path, stored | {"sha256": _sha256(json.dumps(stored).encode())})
+    return numbers
 
 
 def without_nan(values: Mapping[str, float]) -> dict[str, float | None]:

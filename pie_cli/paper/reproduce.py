@@ -5,7 +5,6 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
-from functools import cache
 
 import pandas as pd
 
@@ -43,9 +42,9 @@ def reproduce(suite: Suite, seeds: int | None, baseline_seeds: int | None) -> Ve
     configs = paper_runs(suite, seeds, baseline_seeds or seeds)
     runs = [suite.place.run(config) for config in configs]
     missing = [run for run in runs if not run.finished]
-    floors = cache(lambda: suite.floors(DIMS[:1] if suite.quick else DIMS))
-    evaluations = suite.evaluations(configs, meanwhile=floors)
-    verdicts = present(suite, runs, evaluations, floors())
+    dims = DIMS[:1] if suite.quick else DIMS
+    evaluations = suite.evaluations(configs, meanwhile=lambda: suite.floors(dims))
+    verdicts = present(suite, runs, evaluations, suite.floors(dims))
     suite.console.print(_time_taken(missing, time.monotonic() - started, suite.place.jobs))
     return verdicts
 

@@ -16,7 +16,7 @@ from pie_cli.constants import EPS2_VALUES, SHARPNESS_LATENT_DIM
 from pie_cli.data.base import Dataset, DatasetName
 from pie_cli.data.load import load_dataset
 from pie_cli.errors import PIEError
-from pie_cli.evaluation.cache import Evaluation
+from pie_cli.evaluation.cache import FORMAT, Evaluation, judgement_of, remembered
 from pie_cli.evaluation.evaluate import evaluate
 from pie_cli.evaluation.floors import evaluate_normal, evaluate_pca
 from pie_cli.io.provenance import command_line, git_commit, package_version, short_commit
@@ -130,11 +130,25 @@ class Suite:
 
     def floors(self, latent_dims: Iterable[int]) -> dict[str, dict[str, float]]:
         """Return the figures of merit of PCA with d components, "pca-d10", and of draws of N(0, I_d), "normal-d10"."""
-        found = {}
+        found = dict[str, dict[str, float]]()
         for d in latent_dims:
-            found[f"pca-d{d}"] = evaluate_pca(self.dataset, d, self.panel, self.quick)
-            found[f"normal-d{d}"] = evaluate_normal(len(self.dataset.test), d, self.quick)
+            found |= {f"pca-d{d}": self.pca(d), f"normal-d{d}": self.normal(d)}
         return found
+
+    def pca(self, latent_dim: int) -> dict[str, float]:
+        """Return the figures of merit of PCA with d components."""
+        return self._floor(f"pca-d{latent_dim}", lambda: evaluate_pca(self.dataset, latent_dim, self.panel, self.quick))
+
+    def normal(self, latent_dim: int) -> dict[str, float]:
+        """Return the figures of merit of draws of N(0, I_d)."""
+        count = len(self.dataset.test)
+        return self._floor(f"normal-d{latent_dim}", lambda: evaluate_normal(count, latent_dim, self.quick))
+
+    def _floor(self, name: str, measure: Callable[[], dict[str, float]]) -> dict[str, float]:
+        """Return what was measured once, and lies in the folder of the runs since."""
+        key = f"{FORMAT} {self.quick} {self.dataset.train.sha256} {judgement_of(self.dataset, self.panel)}"
+        (folder := self.place.results_dir / "floors").mkdir(parents=True, exist_ok=True)
+        return remembered(folder / f"{name}.json", key, measure)
 
     def facts(self, runs: Iterable[Run]) -> dict[str, str]:
         """Return where the numbers of these runs come from."""

@@ -76,8 +76,7 @@ def print_evaluation(suite: Suite, folders: list[Path], images: DatasetName | No
     if doubled := next((label for label in labels if labels.count(label) > 1), None):
         raise UsageError(f"two of the runs are {doubled}; give each once")
     dims = sorted({run.config.model.latent_dim for run in runs})
-    floors = suite.floors(dims)
-    numbers = {f"PCA d = {d}": [floors[f"pca-d{d}"]] for d in dims}
+    numbers = {f"PCA d = {d}": [suite.pca(d)] for d in dims}
     for run in runs:
         suite.console.print(f"evaluating {run.label}")
         numbers[run.label] = [suite.evaluate(run).numbers]
