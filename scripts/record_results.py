@@ -19,8 +19,7 @@ from pathlib import Path
 from rich.console import Console
 
 from pie_cli.config.naming import run_name
-from pie_cli.evaluation.cache import judged_by, kept
-from pie_cli.io.files import read_json
+from pie_cli.evaluation.cache import recorded
 from pie_cli.paper.reproduce import DIMS, paper_runs, present, print_verdicts
 from pie_cli.paper.suite import Suite
 from pie_cli.runs.folder import Run
@@ -58,20 +57,12 @@ def record(folder: Path) -> None:
 def make_page(seeds: int, data_dir: Path | None) -> None:
     """Make the page from the recorded evaluations of every run that it needs."""
     suite = Suite.prepare(Console(), data_dir, False, RESULTS, "cpu")
-    configs = paper_runs(suite, seeds, seeds)
-    evaluations, missing = {}, []
-    for name in map(run_name, configs):
-        evaluation = kept(RESULTS / "runs" / name / "evaluation.json", None)
-        if evaluation is None:
-            missing.append(name)
-        else:
-            evaluations[name] = evaluation
-    if missing:
-        sys.exit(f"error: {len(missing)} runs are not recorded: {', '.join(missing)}")
-    paths = (RESULTS / "runs" / name / "evaluation.json" for name in evaluations)
-    if len({judged_by(read_json(path)["key"]) for path in paths}) > 1:
-        sys.exit("error: the recorded runs were evaluated on different images, or by different classifiers")
-    runs = [Run.open(RESULTS / "runs" / run_name(config)) for config in configs]
+    runs = [Run(RESULTS / "runs" / run_name(config), config) for config in paper_runs(suite, seeds, seeds)]
+    found = {run.name: recorded(run, suite.dataset, suite.panel) for run in runs}
+    evaluations = {name: evaluation for name, evaluation in found.items() if evaluation is not None}
+    if missing := found.keys() - evaluations.keys():
+        names = ", ".join(sorted(missing))
+        sys.exit(f"error: {len(missing)} runs are not recorded with these settings, images and classifiers: {names}")
     print_verdicts(suite, present(suite, runs, evaluations, suite.floors(DIMS)), strict=False)
 
 

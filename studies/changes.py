@@ -21,7 +21,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from pie_cli.config.run import TrainingConfig
 from pie_cli.data.load import load_dataset
 from pie_cli.models.base import Autoencoder
-from pie_cli.models.bijections import Bijection, CheckerboardDownsample, VolumePreserving
+from pie_cli.models.bijections import Bijection, CheckerboardDownsample, Composition, VolumePreserving
 from pie_cli.models.config import ModelConfig, PIEConfig
 from pie_cli.models.couplings import AffineCoupling, Scaling
 from pie_cli.models.networks import Network, Networks
@@ -222,16 +222,6 @@ scale_2_tanh = _scale(lambda t: torch.exp(2 * torch.tanh(t)))
 scale_exp = _scale(torch.exp)
 
 
-class _UnitRange(VolumePreserving):
-    """x ↦ x: ε₀² is measured in the range [0, 1]."""
-
-    def map(self, x: Tensor) -> Tensor:
-        return x
-
-    def inverse(self, y: Tensor) -> Tensor:
-        return y
-
-
 class _Logit(Bijection):
     """x ↦ logit(α + (1 − 2α)·x), α = 0.05: the pixels as RealNVP takes them (Dinh et al. 2016, section 4.1)."""
 
@@ -246,7 +236,8 @@ class _Logit(Bijection):
         return (torch.sigmoid(y) - 0.05) / 0.9
 
 
-unit_range = _model(lambda model: setattr(model, "scaling", _UnitRange()))
+# ε₀² is measured in the range [0, 1].
+unit_range = _model(lambda model: setattr(model, "scaling", Composition()))
 logits = _model(lambda model: setattr(model, "scaling", _Logit()))
 
 

@@ -17,7 +17,6 @@ from pie_cli.io.files import write_text
 from pie_cli.io.provenance import git_commit, short_commit
 from pie_cli.metrics.images import reconstruction_mse
 from pie_cli.metrics.inference import projections, random_tenth
-from pie_cli.models import base
 from pie_cli.plots.tables import markdown
 from studies.study import TABLES, Study
 
@@ -42,9 +41,8 @@ def main() -> None:
     model, dataset = load_showcase(), load_dataset("mnist", parser.parse_args().data_dir)
     images, rows = random_tenth(dataset.validation), []
     for rate in RATES:
-        base.PROJECTION_RATE = rate
-        found = {f"{steps} steps": reconstruction_mse(images, projections(model, images, steps)) for steps in STEPS}
-        rows.append({"learning rate of z": str(rate), **found})
+        found = {steps: reconstruction_mse(images, projections(model, images, steps, rate)) for steps in STEPS}
+        rows.append({"learning rate of z": str(rate), **{f"{steps} steps": mse for steps, mse in found.items()}})
         print(rows[-1], flush=True)
     table = pd.DataFrame(rows)
     note = (

@@ -19,7 +19,6 @@ from pie_cli.data.base import Dataset
 from pie_cli.data.load import load_dataset
 from pie_cli.evaluation.evaluate import evaluate
 from pie_cli.io.files import write_json
-from pie_cli.metrics.classifier import load_or_train_classifiers
 from pie_cli.metrics.images import reconstruction_mse
 from pie_cli.metrics.inference import clean, decode_kept
 from pie_cli.metrics.realism import Panel
@@ -50,9 +49,8 @@ def main() -> None:
         cli.main(lambda run: changed(run, names))
     (run_folder,) = Path(folder).glob("*-d10-*")
     (run, _), dataset = changed(Run.open(run_folder), names), load_dataset("mnist", offline=True)
-    classifiers = load_or_train_classifiers(Path(folder).parents[1], dataset.train, dataset.name)
     judged = replace(dataset, test=dataset.validation)
-    panel = Panel.of(classifiers, clean(judged.test))
+    panel = Panel.load_or_train(Path(folder).parents[1], judged)
     row: dict[str, object] = dict(evaluate(run, judged, panel, "cpu").numbers)
     if isinstance(model := run.load_model(), PIE):
         row |= _mse_by_level(model, judged)

@@ -172,13 +172,11 @@ def test_wrong_weights_flip_a_verdict(reproduced: Path, tmp_path: Path) -> None:
     assert judge(measured)[0].tendency is Verdict.HOLDS
 
     from pie_cli.data.load import load_dataset
-    from pie_cli.metrics.classifier import load_or_train_classifiers
-    from pie_cli.metrics.inference import clean
     from pie_cli.metrics.realism import Panel
     from pie_cli.models.registry import build_model
 
     dataset = load_dataset("digits", report=lambda line: None)
-    panel = Panel.of(load_or_train_classifiers(reproduced, dataset.train, "digits"), clean(dataset.test))
+    panel = Panel.load_or_train(reproduced, dataset)
     run = Run.open(tmp_path / "pie-digits-d10-eps0.01-seed0")
     run.save_weights(build_model(run.config.model))
     measured["pie-d10-eps0.01"] = [dict(evaluate(run, dataset, panel, "cpu").numbers)]

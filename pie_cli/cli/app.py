@@ -145,7 +145,8 @@ def reconstruct(
         ),
     ] = None,
 ) -> None:
-    """Fig. 7a: test images and their reconstructions from z; with --keep, from z and residuals too."""
+    """Fig. 7a: test images and their reconstructions from z; with --keep from residuals too, with --project from a
+    better z."""
     from pie_cli.report import figures
 
     chosen, accelerator = given.run(run, choice, place)

@@ -38,6 +38,12 @@ class ImageSet:
         """Return the images and labels of a range, or of indices."""
         return ImageSet(self.images[which], self.labels[which])
 
+    def some(self, count: int) -> ImageSet:
+        """Return `count` of the images, or all if there are fewer, drawn at random: always the same ones."""
+        import torch
+
+        return self[torch.randperm(len(self), generator=torch.Generator().manual_seed(0))[:count]]
+
 
 @dataclass(frozen=True)
 class Dataset:
@@ -53,13 +59,9 @@ class Dataset:
     def quick(self) -> Dataset:
         """The same with fewer test images: where trainings are short, evaluating them should not take longer.
 
-        They are drawn at random, always the same ones: the order of MNIST's test images is not random, and the first
-        are easier than the last.
+        They are drawn at random, since the order of MNIST's test images is not: the first are easier than the last.
         """
-        import torch
-
-        chosen = torch.randperm(len(self.test), generator=torch.Generator().manual_seed(0))[:QUICK_IMAGES]
-        return replace(self, test=self.test[chosen])
+        return replace(self, test=self.test.some(QUICK_IMAGES))
 
     @property
     def image_shape(self) -> tuple[int, int, int]:

@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,8 +46,12 @@ def key_of(run: Run, dataset: Dataset, panel: Panel) -> str:
         weights = _sha256(read_bytes(run.weights, LARGEST_FILE))
     except (OSError, ValueError) as error:
         raise UnusableRun(run.weights, f"{run.weights} is not readable ({error})") from error
-    config = _sha256(json.dumps(run.config.to_dict(), sort_keys=True).encode())
-    return f"{FORMAT} {config} {weights} {judgement_of(dataset, panel)}"
+    return f"{_training_of(run)} {weights} {judgement_of(dataset, panel)}"
+
+
+def _training_of(run: Run) -> str:
+    """Return the part of a key before the weights: the format, and the run's configuration."""
+    return f"{FORMAT} {_sha256(json.dumps(run.config.to_dict(), sort_keys=True).encode())}"
 
 
 def judgement_of(dataset: Dataset, panel: Panel) -> str:
@@ -56,31 +61,29 @@ def judgement_of(dataset: Dataset, panel: Panel) -> str:
     return f"{dataset.test.sha256} {judges}"
 
 
-def judged_by(key: str) -> str:
-    """Return the part of a key that `judgement_of` wrote."""
-    return " ".join(key.split()[3:])
-
-
 def keep(path: Path, key: str, evaluation: Evaluation) -> None:
     """Write evaluation.json, with a SHA-256 over all that it says, and the arrays beside it."""
     arrays = {**{name: getattr(evaluation, name) for name in ARRAYS}, **evaluation.pictures}
     npz = figures.save_data(path.with_suffix(""), **arrays)
     numbers, audit = without_nan(evaluation.numbers), without_nan(evaluation.audit)
-    stored = {"key": key, "numbers": numbers, "audit": audit, "arrays": _sha256(npz.read_bytes())}
-    write_json(path, stored | {"sha256": _sha256(json.dumps(stored).encode())})
+    _write_sealed(path, {"key": key, "numbers": numbers, "audit": audit, "arrays": _sha256(npz.read_bytes())})
 
 
-def kept(path: Path, key: str | None) -> Evaluation | None:
-    """Return what `keep` wrote; None where it is missing, damaged, of other weights or of another configuration.
+def kept(path: Path, key: str) -> Evaluation | None:
+    """Return what `keep` wrote; None where it is missing, damaged, of other weights or of another configuration."""
+    return _kept(path, lambda stored: stored == key)
 
-    Without a key, any weights will do, as those of a recorded run are gone; not another format.
-    """
+
+def recorded(run: Run, dataset: Dataset, panel: Panel) -> Evaluation | None:
+    """Return what `keep` wrote of a run whose weights are gone; None as `kept` does."""
+    begins, ends = f"{_training_of(run)} ", f" {judgement_of(dataset, panel)}"
+    return _kept(run.folder / "evaluation.json", lambda stored: stored.startswith(begins) and stored.endswith(ends))
+
+
+def _kept(path: Path, expected: Callable[[str], bool]) -> Evaluation | None:
     try:
-        stored = read_json(path)
-        sha256, content = stored.pop("sha256"), read_bytes(path.with_suffix(".npz"), LARGEST_ARRAYS)
-        hashes = _sha256(json.dumps(stored).encode()), _sha256(content)
-        expected = stored["key"] == key if key else stored["key"].startswith(f"{FORMAT} ")
-        if not expected or hashes != (sha256, stored["arrays"]):
+        stored, content = _read_sealed(path), read_bytes(path.with_suffix(".npz"), LARGEST_ARRAYS)
+        if not expected(stored["key"]) or _sha256(content) != stored["arrays"]:
             return None
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
             if sum(member.file_size for member in arrays.zip.infolist()) > LARGEST_ARRAYS:
@@ -95,16 +98,27 @@ def kept(path: Path, key: str | None) -> Evaluation | None:
 def remembered(path: Path, key: str, measure: Callable[[], Mapping[str, float]]) -> dict[str, float]:
     """Return numbers from a file that has them under this key; otherwise measure them, and keep them there."""
     try:
-        stored = read_json(path)
-        sha256 = stored.pop("sha256")
-        if (stored["key"], sha256) == (key, _sha256(json.dumps(stored).encode())):
+        stored = _read_sealed(path)
+        if stored["key"] == key:
             return with_nan(stored["numbers"])
     except Exception:  # noqa: S110  # whatever is wrong with it, it can be made again
         pass
     numbers = dict(measure())
-    stored = {"key": key, "numbers": without_nan(numbers)}
-    write_json(path, stored | {"sha256": _sha256(json.dumps(stored).encode())})
+    _write_sealed(path, {"key": key, "numbers": without_nan(numbers)})
     return numbers
+
+
+def _write_sealed(path: Path, stored: dict[str, Any]) -> None:
+    """Write JSON with a SHA-256 over all that it says."""
+    write_json(path, stored | {"sha256": _sha256(json.dumps(stored).encode())})
+
+
+def _read_sealed(path: Path) -> dict[str, Any]:
+    """Return what `_write_sealed` wrote. Raises an exception of some kind if it says anything else."""
+    stored: dict[str, Any] = read_json(path)
+    if stored.pop("sha256") != _sha256(json.dumps(stored).encode()):
+        raise ValueError(f"{path} is damaged")
+    return stored
 
 
 def without_nan(values: Mapping[str, float]) -> dict[str, float | None]:

@@ -110,9 +110,8 @@ def likelihood(model: PIE, dataset: Dataset, training: TrainingConfig | None) ->
     """Eq. 17 on the test images, and how large the residuals are beside ε₀²: both of the images dequantised alone, and
     of the images as the training treats them ("…_treated"), which knows no others."""
     generator, images = torch.Generator().manual_seed(0), dataset.test.images
-    seen = {"": (images.float() + torch.rand(images.shape, generator=generator)) / 256}
-    if training is not None:
-        seen["_treated"] = training_batch(images, training, generator)
+    treatments = {"": TrainingConfig(noise=0.0, dequantise=True), "_treated": training}
+    seen = {how: training_batch(images, config, generator) for how, config in treatments.items() if config}
 
     def measured(x: Tensor) -> Tensor:
         squared = torch.cat(model(x)[1], 1).square().mean(1) / model.eps2

@@ -31,8 +31,6 @@ from pie_cli.errors import Interrupted, PIEError, mendable
 from pie_cli.evaluation.evaluate import evaluate
 from pie_cli.io.locks import Held
 from pie_cli.jobs.display import GridDisplay
-from pie_cli.metrics.classifier import load_or_train_classifiers
-from pie_cli.metrics.inference import clean
 from pie_cli.metrics.realism import Panel
 from pie_cli.runs.find import run_of
 from pie_cli.runs.folder import Run
@@ -148,9 +146,7 @@ def _work(runs: Sequence[Run], place: Place, end: Connection) -> None:
     @cache
     def judged(name: str, quick: bool) -> tuple[Dataset, Panel]:
         dataset = data(name).quick if quick else data(name)
-        # If the caller is still training the classifiers, this waits.
-        classifiers = load_or_train_classifiers(place.results_dir, dataset.train, name)
-        return dataset, Panel.of(classifiers, clean(dataset.test))
+        return dataset, Panel.load_or_train(place.results_dir, dataset)  # waits if the caller is still training it
 
     def take(run: Run) -> bool:
         """Train and evaluate the run, unless another process holds it; return whether this process held it."""

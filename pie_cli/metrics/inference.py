@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from pie_cli.data.base import Dataset, ImageSet
-from pie_cli.models.base import Autoencoder
+from pie_cli.models.base import PROJECTION_RATE, Autoencoder
 from pie_cli.models.pie import PIE
 
 BATCH = 1_000
@@ -31,9 +31,9 @@ def fitted_codes(model: Autoencoder, dataset: Dataset) -> Tensor:
     return in_batches(model.encode, clean(dataset.train[:FITTED_CODES]), model)
 
 
-def projections(model: Autoencoder, images: Tensor, steps: int) -> Tensor:
+def projections(model: Autoencoder, images: Tensor, steps: int, rate: float = PROJECTION_RATE) -> Tensor:
     """Return the images nearest to `images` that the model decodes (`Autoencoder.project`)."""
-    return in_batches(lambda x: model.decode(model.project(x, steps)), images, model)
+    return in_batches(lambda x: model.decode(model.project(x, steps, rate)), images, model)
 
 
 def decode_kept(model: PIE, images: Tensor, keep: int) -> Tensor:
@@ -52,9 +52,8 @@ def clean(images: ImageSet) -> Tensor:
 
 
 def random_tenth(images: ImageSet) -> Tensor:
-    """Return a tenth of the images, drawn at random, always the same ones, as floats in [0, 1]: for what takes long."""
-    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))
-    return clean(images[order[: len(images) // 10]])
+    """Return a tenth of the images, drawn at random, as floats in [0, 1]: for what takes long."""
+    return clean(images.some(len(images) // 10))
 
 
 def encode_pairs(model: Autoencoder, images: ImageSet, pairs: Tensor) -> Tensor:

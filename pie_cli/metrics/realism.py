@@ -4,12 +4,22 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from statistics import fmean, stdev
+from typing import Self
 
 import torch
 from torch import Tensor
 
-from pie_cli.metrics.classifier import Classifier, confidence, features_of, predictions
+from pie_cli.data.base import Dataset
+from pie_cli.metrics.classifier import (
+    Classifier,
+    confidence,
+    features_of,
+    load_or_train_classifiers,
+    predictions,
+)
+from pie_cli.metrics.inference import clean
 
 CHUNK = 1000  # rows handled at a time, so that memory stays bounded
 NEIGHBOURS = 5  # a point's neighbourhood reaches to its fifth nearest neighbour
@@ -51,7 +61,8 @@ class Judge:
         5 % of the real images. An image that is not finite is not accepted.
         """
         features = self._features(images)
-        return self._accepted(features, _compare(self.real, self.radii, features, self.k)[0])
+        inside = (torch.cdist(points, self.real) < self.radii for points in features.split(CHUNK))
+        return self._accepted(features, torch.cat([near.any(1) for near in inside]))
 
     def recognises(self, images: Tensor, labels: Tensor) -> Tensor:
         """Return whether the classifier sees its class, of `labels` (N,), in each finite image, (N,)."""
@@ -65,12 +76,13 @@ class Judge:
         "frechet_distance" and "confidence" (the mean largest class probability) nan.
         """
         features = self._features(images)
+        _check_neighbours(self.k, self.real, features)
         counts, found = _compare(self.real, self.radii, features, self.k)
         return {
             "frechet_distance": frechet_distance(self.real, features),
             **found,
             "confidence": confidence(self.classifier, features).mean().item(),
-            "accepted": self._accepted(features, counts).double().mean().item(),
+            "accepted": self._accepted(features, counts > 0).double().mean().item(),
         }
 
     def frechet_distance(self, images: Tensor) -> float:
@@ -82,8 +94,8 @@ class Judge:
         features[~images.to(features.device).isfinite().flatten(1).all(1)] = math.nan  # which clipping would hide
         return features
 
-    def _accepted(self, features: Tensor, counts: Tensor) -> Tensor:
-        return ((counts > 0) & (confidence(self.classifier, features) >= self.least_confidence)).cpu()
+    def _accepted(self, features: Tensor, near: Tensor) -> Tensor:
+        return (near & (confidence(self.classifier, features) >= self.least_confidence)).cpu()
 
 
 @dataclass(frozen=True)
@@ -93,9 +105,14 @@ class Panel:
     judges: Sequence[Judge]
 
     @classmethod
-    def of(cls, classifiers: Sequence[Classifier], real: Tensor) -> "Panel":
+    def of(cls, classifiers: Sequence[Classifier], real: Tensor) -> Self:
         """Return a judge for each classifier, beside the same real images (M, C, H, W)."""
         return cls([Judge(classifier, features_of(classifier, real)) for classifier in classifiers])
+
+    @classmethod
+    def load_or_train(cls, cache: Path, dataset: Dataset, report: Callable[[str], None] = lambda message: None) -> Self:
+        """Return the judges of a data set, beside its test images (see `load_or_train_classifiers`)."""
+        return cls.of(load_or_train_classifiers(cache, dataset.train, dataset.name, report), clean(dataset.test))
 
     def mean(self, measure: Callable[[Judge], float]) -> float:
         """Return the mean of a measure."""
@@ -146,9 +163,14 @@ def precision_recall_density_coverage(real: Tensor, generated: Tensor, k: int = 
     the share of real balls with a generated point. Raises ValueError unless k is from 1 to one less than the smaller
     set's size.
     """
+    _check_neighbours(k, real, generated)
+    return _compare(real, _radii(real, k), generated, k)[1]
+
+
+def _check_neighbours(k: int, real: Tensor, generated: Tensor) -> None:
+    """Raise ValueError unless each point has k neighbours in its own set."""
     if not 1 <= k < min(len(real), len(generated)):
         raise ValueError(f"k must be from 1 to {min(len(real), len(generated)) - 1}, got {k}")
-    return _compare(real, _radii(real, k), generated, k)[1]
 
 
 def _compare(real: Tensor, real_radii: Tensor, generated: Tensor, k: int) -> tuple[Tensor, dict[str, float]]:
@@ -173,6 +195,5 @@ def _compare(real: Tensor, real_radii: Tensor, generated: Tensor, k: int) -> tup
 
 def _radii(points: Tensor, k: int) -> Tensor:
     """Return each point's distance to its k-th nearest neighbour, shape (N,); its nearest point of all is itself."""
-    k = min(k, len(points) - 1)
     nearest = [torch.cdist(rows, points).topk(k + 1, largest=False).values for rows in points.split(CHUNK)]
     return torch.cat(nearest).amax(1)

@@ -49,18 +49,19 @@ class Autoencoder(nn.Module, ABC):
         """Return decode(encode(x)), without gradients: what z alone keeps of the images."""
         return self.decode(self.encode(x))
 
-    def project(self, x: Tensor, steps: int = PROJECTION_STEPS) -> Tensor:
+    def project(self, x: Tensor, steps: int = PROJECTION_STEPS, rate: float = PROJECTION_RATE) -> Tensor:
         """Return the codes z (B, d), without gradients, whose decoded images are nearest to x in squared error.
 
-        Adam moves z from `encode`'s by so many steps; each image keeps the best z that it had, so the error is never
-        larger than that of `reconstruct`. It measures the manifold that the model decodes, whatever the encoder does.
+        Adam, at a constant learning rate, moves z from `encode`'s by so many steps. Each image keeps the best z that it
+        had, so the error is never larger than that of `reconstruct`. It measures the manifold that the model decodes,
+        whatever the encoder does.
         """
         with torch.no_grad():
             z = self.encode(x)
         target, best = self.as_images(x), z
         least = torch.full_like(z[:, 0], torch.inf)
         z = z.clone().requires_grad_()
-        optimizer = torch.optim.Adam([z], PROJECTION_RATE)
+        optimizer = torch.optim.Adam([z], rate)
         for step in range(steps + 1):
             with torch.enable_grad():
                 errors = (self.decode(z) - target).square().flatten(1).sum(1)

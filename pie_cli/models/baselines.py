@@ -17,14 +17,15 @@ KERNEL_SCALES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 
 
 class _ConvAutoencoder(Autoencoder):
-    """The encoder and decoder that all share; a subclass says how many features the encoder ends with.
+    """The encoder and decoder that all share. The encoder ends with z, unless a subclass says with how many features.
 
     After Radford et al. 2015 (https://arxiv.org/abs/1511.06434): strided 4×4 convolutions instead of pooling, batch
     norm but not on the images, LeakyReLU(0.2) down, ReLU up. Sigmoid replaces their tanh, as images lie in [0, 1].
     """
 
-    def __init__(self, config: BaselineConfig, encoder_features: int) -> None:
+    def __init__(self, config: BaselineConfig, encoder_features: int | None = None) -> None:
         super().__init__(config.image_shape, config.latent_dim)
+        self.config = config
         channels, height, width = config.image_shape
         half, quarter = config.width, 2 * config.width
         smallest = (quarter, height // 4, width // 4)
@@ -36,7 +37,7 @@ class _ConvAutoencoder(Autoencoder):
             nn.BatchNorm2d(quarter),
             nn.LeakyReLU(0.2),
             nn.Flatten(),
-            nn.Linear(features, encoder_features),
+            nn.Linear(features, encoder_features or config.latent_dim),
         )
         # Ends in logits: the cross entropy is only stable on them.
         self.decoder = nn.Sequential(
@@ -51,6 +52,9 @@ class _ConvAutoencoder(Autoencoder):
         )
         self.apply(_start_like_dcgan)
 
+    def encode(self, x: Tensor) -> Tensor:
+        return self.features(x)
+
     def features(self, x: Tensor) -> Tensor:
         """Return the encoder's output (B, encoder_features). Raises ValueError for images of another shape."""
         with self._own_type():
@@ -60,6 +64,10 @@ class _ConvAutoencoder(Autoencoder):
         """Return decode(z) before its sigmoid, (B, C, H, W). Raises ValueError for codes of another shape."""
         with self._own_type():
             return self.decoder(self.as_codes(z))
+
+    def _squared_error(self, x: Tensor, z: Tensor) -> Tensor:
+        """Return the squared error of decode(z), summed over an image, as the mean over the batch."""
+        return (x - self.decode(z)).square().sum() / x.shape[0]
 
     def _own_type(self) -> AbstractContextManager[None]:
         """Leave autocast where the weights are not in float32: batch norm refuses half of one kind and half another."""
@@ -89,7 +97,6 @@ class VAE(_ConvAutoencoder):
 
     def __init__(self, config: VAEConfig) -> None:
         super().__init__(config, encoder_features=2 * config.latent_dim)
-        self.config = config
 
     def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return ``(mean, log_variance)`` of q(z | x), each (B, d). Raises ValueError for images of another shape."""
@@ -131,11 +138,7 @@ class WAE(_ConvAutoencoder):
     config: WAEConfig
 
     def __init__(self, config: WAEConfig) -> None:
-        super().__init__(config, encoder_features=config.latent_dim)
-        self.config = config
-
-    def encode(self, x: Tensor) -> Tensor:
-        return self.features(x)
+        super().__init__(config)
 
     def loss_terms(self, x: Tensor) -> dict[str, Tensor]:
         """Return "loss", the mean of (squared error + λ·MMD²) per pixel value, and its two terms.
@@ -145,7 +148,7 @@ class WAE(_ConvAutoencoder):
         `PIE.loss`, so that one limit on the gradient's norm fits every model.
         """
         z = self.encode(x)
-        reconstruction = (x - self.decode(z)).square().sum() / x.shape[0]
+        reconstruction = self._squared_error(x, z)
         penalty = mmd(z, torch.randn_like(z)) if z.shape[0] > 1 else torch.zeros_like(reconstruction)
         loss = (reconstruction + self.config.mmd_weight * penalty) / x[0].numel()
         return {"loss": loss, "reconstruction": reconstruction, "mmd": penalty}
@@ -167,11 +170,7 @@ class RAE(_ConvAutoencoder):
     config: RAEConfig
 
     def __init__(self, config: RAEConfig) -> None:
-        super().__init__(config, encoder_features=config.latent_dim)
-        self.config = config
-
-    def encode(self, x: Tensor) -> Tensor:
-        return self.features(x)
+        super().__init__(config)
 
     def loss_terms(self, x: Tensor) -> dict[str, Tensor]:
         """Return "loss", the mean of (squared error + β·½‖z‖² + λ·‖θ‖²) per pixel value, and its three terms.
@@ -180,7 +179,7 @@ class RAE(_ConvAutoencoder):
         parameters of the decoder. Per pixel value, as in `PIE.loss`.
         """
         z = self.encode(x)
-        reconstruction = (x - self.decode(z)).square().sum() / x.shape[0]
+        reconstruction = self._squared_error(x, z)
         latent = 0.5 * z.square().sum(1).mean()
         decoder = torch.stack([parameter.square().sum() for parameter in self.decoder.parameters()]).sum()
         penalty = self.config.latent_weight * latent + self.config.decoder_weight * decoder

@@ -123,9 +123,8 @@ def _judge(number: int, claim: _Claim, measured: Measured, incomparable: str) ->
     verdict = _verdict(parts, outcomes)
     so = {part.text: outcome for part, outcome in zip(parts, outcomes, strict=True)}
     differences = {part.text: (part.mean, part.half_width if seeds > 1 else None, part.least) for part in parts}
-    if incomparable:
-        return Judgement(*about, Verdict.NOT_COMPARABLE, incomparable, verdict, so, differences, numbers)
-    return Judgement(*about, verdict, "", None, so, differences, numbers)
+    said, tendency = (Verdict.NOT_COMPARABLE, verdict) if incomparable else (verdict, None)
+    return Judgement(*about, said, incomparable, tendency, so, differences, numbers)
 
 
 def _verdict(parts: Sequence[Part], outcomes: Sequence[Outcome]) -> Verdict:

@@ -22,8 +22,6 @@ from pie_cli.evaluation.floors import evaluate_normal, evaluate_pca
 from pie_cli.io.provenance import command_line, git_commit, package_version, short_commit
 from pie_cli.io.text import number
 from pie_cli.jobs.grid import Place, default_jobs, train_and_evaluate
-from pie_cli.metrics.classifier import load_or_train_classifiers
-from pie_cli.metrics.inference import clean
 from pie_cli.metrics.realism import Panel
 from pie_cli.runs.folder import Run
 from pie_cli.runtime import find_accelerator
@@ -66,9 +64,7 @@ class Suite:
     @cached_property
     def panel(self) -> Panel:
         """What measures realism, trained where it is missing."""
-        folder = self.place.results_dir
-        found = load_or_train_classifiers(folder, self.dataset.train, self.dataset_name, self.console.print)
-        return Panel.of(found, clean(self.dataset.test))
+        return Panel.load_or_train(self.place.results_dir, self.dataset, self.console.print)
 
     @property
     def quick(self) -> bool:
