@@ -13,12 +13,9 @@ import torch
 
 from pie_cli import load_showcase
 from pie_cli.data.load import load_dataset
-from pie_cli.io.files import write_text
-from pie_cli.io.provenance import git_commit, short_commit
 from pie_cli.metrics.images import reconstruction_mse
 from pie_cli.metrics.inference import projections, random_tenth
-from pie_cli.plots.tables import markdown
-from studies.study import TABLES, Study
+from studies.study import Study, write_measured
 
 RATES = (0.02, 0.05, 0.1, 0.2)
 STEPS = (0, 10, 20, 40, 80)
@@ -44,11 +41,7 @@ def main() -> None:
         found = {steps: reconstruction_mse(images, projections(model, images, steps, rate)) for steps in STEPS}
         rows.append({"learning rate of z": str(rate), **{f"{steps} steps": mse for steps, mse in found.items()}})
         print(rows[-1], flush=True)
-    table = pd.DataFrame(rows)
-    note = (
-        f"`python -m studies.projection`, MSE of {len(images)} validation images, at {short_commit(git_commit() or '')}"
-    )
-    write_text(TABLES / f"{STUDY.name}.md", f"{markdown(table)}\n\n{note}\n")
+    write_measured(STUDY.name, pd.DataFrame(rows), f"MSE of {len(images)} validation images")
 
 
 if __name__ == "__main__":

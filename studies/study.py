@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from pie_cli.io.files import write_text
-from pie_cli.io.provenance import short_commit
+from pie_cli.io.provenance import git_commit, short_commit
 from pie_cli.plots.tables import markdown
 
 EPOCHS = 3  # of each variant, unless it says otherwise
@@ -80,6 +80,12 @@ class Study:
         )
         note = f"`python -m studies {self.name}`, validation images, trained at {commits}"
         write_text(TABLES / f"{self.name}.md", f"{markdown(shown)}\n\n{note}\n")
+
+
+def write_measured(name: str, table: pd.DataFrame, of: str, digits: int = 4) -> None:
+    """Write the table of a measurement that trains nothing: as Markdown, with its command, images and commit."""
+    note = f"`python -m studies.{name}`, {of}, at {short_commit(git_commit() or '')}"
+    write_text(TABLES / f"{name}.md", f"{markdown(table, digits)}\n\n{note}\n")
 
 
 def _shortened(mse_by_epoch: str) -> str:

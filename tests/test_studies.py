@@ -78,8 +78,10 @@ def test_a_study_of_failed_trainings_has_a_table(tmp_path: Path, monkeypatch: py
     assert recorded() == {}
 
 
-def test_page_shows_the_tables_as_they_are() -> None:
+def test_pages_show_the_tables_as_they_are() -> None:
     assert PAGE.read_text(encoding="utf-8") == page()
+    table, _, _ = (study.TABLES / "accepted.md").read_text(encoding="utf-8").partition("\n\n")
+    assert table in (PAGE.parent / "CRITERIA.md").read_text(encoding="utf-8")
 
 
 def test_record_is_read_back_whole_but_for_failed_trainings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
