@@ -69,12 +69,12 @@ def blocks(config: PIEConfig) -> list[Block]:
         raise ValueError("the comparison is of models with g")
     channels, height, width = config.image_shape
     result = []
-    for _ in range(config.conv_blocks):
+    for _ in range(config.halvings):
         height, width = height // 2, width // 2
         network = partial(_contiguous, config.conv_width)
         result.append(Block((4 * channels, height, width), 2 * channels, network, _scale(config, config.contraction)))
         channels *= 2
-    for before, after in pairwise(config.sizes[config.conv_blocks :]):
+    for before, after in pairwise(config.sizes[config.halvings :]):
         width, depth = config.dense_size(before, after)
         network = partial(dense_network, width=width, depth=depth)
         result.append(Block((before,), after, network, _scale(config, config.linear_contraction)))

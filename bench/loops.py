@@ -102,7 +102,7 @@ def vae_steps(repeats: int, device: torch.device) -> dict[str, Spread]:
 def _ours(run: Run, images: ImageSet, device: torch.device) -> float:
     few = images[: run.config.resolved.batch_size]
     clock = Clock()
-    train(run, Dataset("mnist", "random", images, few, few), Execution(device.type), clock)
+    train(run, Dataset("mnist", "random", images, few, few, ()), Execution(device.type), clock)
     return clock.seconds
 
 

@@ -28,7 +28,7 @@ BLUE, ORANGE, GREY = "#2a6fbb", "#d9822b", "#8a8a8a"
 def levels() -> None:
     """How many numbers go on from block to block, and how many stay behind as residuals."""
     config = PIEConfig()
-    sizes, kinds = config.sizes, ["conv"] * config.conv_blocks
+    sizes, kinds = config.sizes, ["conv"] * config.halvings
     kinds += ["linear"] * (len(sizes) - 1 - len(kinds))
     _, axes = plt.subplots(figsize=(6.6, 3.2))
     for at, size in enumerate(sizes):

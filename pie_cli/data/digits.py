@@ -2,6 +2,7 @@
 
 from pie_cli.data.base import Dataset, ImageSet
 
+DIGITS = tuple("0123456789")  # the classes' names, here and in other sets of digits
 DIGITS_TRAIN, DIGITS_VALIDATION = 1_297, 200  # of 1,797; the other 300 are the test set
 
 
@@ -19,4 +20,4 @@ def load_digits() -> Dataset:
     shuffled = ImageSet(large.round().byte()[order], torch.from_numpy(digits.target).long()[order])
     end = DIGITS_TRAIN + DIGITS_VALIDATION
     source = "scikit-learn's 1,797 digits, 8×8 enlarged to 28×28"
-    return Dataset("digits", source, shuffled[:DIGITS_TRAIN], shuffled[DIGITS_TRAIN:end], shuffled[end:])
+    return Dataset("digits", source, shuffled[:DIGITS_TRAIN], shuffled[DIGITS_TRAIN:end], shuffled[end:], DIGITS)

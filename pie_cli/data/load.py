@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from pie_cli.data.base import DATASETS, Dataset, ImageSet
-from pie_cli.data.digits import load_digits
+from pie_cli.data.base import DATASETS, Dataset
+from pie_cli.data.named import load_named
 from pie_cli.errors import UsageError
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-MNIST_VALIDATION = 5_000  # the last of the 60,000 training images
 
 
 def default_data_dir() -> Path:
@@ -40,25 +33,6 @@ def load_dataset(
     """
     if name not in DATASETS:
         raise UsageError(f"unknown data set {name!r}; choose one of: {', '.join(DATASETS)}")
-    dataset = load_digits() if name == "digits" else _mnist(data_dir or default_data_dir(), offline, report)
+    dataset = load_named(name, data_dir or default_data_dir(), offline, report)
     report(f"{name}: {dataset.source}")
     return dataset
-
-
-def _mnist(data_dir: Path, offline: bool, report: Callable[[str], None]) -> Dataset:
-    from pie_cli.data import mnist
-
-    files, source = mnist.load_mnist_files(data_dir, offline, report)
-    names = (mnist.TRAIN_IMAGES, mnist.TRAIN_LABELS), (mnist.TEST_IMAGES, mnist.TEST_LABELS)
-    idx = [[_parse_idx(files[name]) for name in pair] for pair in names]
-    training, test = (ImageSet(images.unsqueeze(1), labels.long()) for images, labels in idx)
-    return Dataset("mnist", source, training[:-MNIST_VALIDATION], training[-MNIST_VALIDATION:], test)
-
-
-def _parse_idx(content: bytes) -> Tensor:
-    """Return the contents of a (verified) IDX file as uint8: images (N, H, W) or labels (N,)."""
-    import torch
-
-    dimensions = content[3]
-    shape = struct.unpack_from(f">{dimensions}I", content, offset=4)
-    return torch.frombuffer(bytearray(content[4 + 4 * dimensions :]), dtype=torch.uint8).reshape(shape)

