@@ -172,12 +172,14 @@ MISTAKES = [
     (
         "sample {relative}",
         1,
-        "cannot be understood: dataset must be one of mnist, digits, fashion-mnist, kmnist, cifar10, svhn, got '../../x'",
+        "cannot be understood: dataset must be one of mnist, digits, fashion-mnist, kmnist, cifar10, svhn, "
+        "got '../../x'",
     ),
     (
         "evaluate {absolute}",
         1,
-        "cannot be understood: dataset must be one of mnist, digits, fashion-mnist, kmnist, cifar10, svhn, got '/tmp/x'",
+        "cannot be understood: dataset must be one of mnist, digits, fashion-mnist, kmnist, cifar10, svhn, "
+        "got '/tmp/x'",
     ),
     ("train --dataset ../../x", 2, "'--dataset': '../../x' is not one of"),
     ("train --model ../pie", 2, "'--model': '../pie' is not one of"),
