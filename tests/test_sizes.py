@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch import Tensor
 
-from pie_cli import PIE, RAE, VAE, WAE, PIEConfig, RAEConfig, VAEConfig, WAEConfig
+from pie_cli import PIE, RAE, VAE, WAE, PIEConfig, RAEConfig, VAEConfig, WAEConfig, load_model, save_model
 from pie_cli.models.base import Autoencoder
 from pie_cli.models.config import halvings
 from tests.conftest import randomise
@@ -30,6 +32,16 @@ def test_sizes_follow_from_the_image(shape: tuple[int, int, int], sizes: list[in
     config = PIEConfig(image_shape=shape)
     assert config.sizes == sizes
     assert config.derived() == {"conv_blocks": halvings(shape), "linear_dims": config.dims}
+
+
+@pytest.mark.parametrize(("shape", "blocks"), [((1, 6, 6), 1), ((1, 1, 6), 0), ((3, 32, 32), 2)])
+def test_a_model_of_other_blocks_than_the_rules_is_read_back(
+    shape: tuple[int, int, int], blocks: int, tmp_path: Path
+) -> None:
+    """The rule may not even allow its images."""
+    config = PIEConfig(image_shape=shape, conv_blocks=blocks, latent_dim=3, **SMALL)  # type: ignore[arg-type]
+    save_model(PIE(config), tmp_path)
+    assert load_model(tmp_path).config == config
 
 
 def test_a_larger_d_leaves_out_what_does_not_lie_between() -> None:

@@ -3,7 +3,7 @@
 import math
 import shlex
 from collections.abc import Iterator
-from dataclasses import Field, asdict, fields
+from dataclasses import Field, fields
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +46,7 @@ def run_config(model: str = "pie", recipe: Recipe = "stable", **settings: Any) -
         values = {"image_shape": IMAGE_SHAPES[training.dataset], **values}
         sizes = CONFIGS[model](**{name: value for name, value in values.items() if name not in of_training})
         for name, (chooser, needed) in _PARTNERS.items():
-            if name in given and (chosen := {**asdict(sizes), **sizes.derived()}[chooser]) != needed:
+            if name in given and (chosen := sizes.resolved()[chooser]) != needed:
                 raise UsageError(f"`{name}` is for `{chooser}` {needed} and does not go with `{chooser}` {chosen}")
         return RunConfig(sizes, training, recipe)
     except ValueError as error:

@@ -14,7 +14,7 @@ from pie_cli.config.recipes import RECIPES, Recipe
 from pie_cli.data.base import DatasetName
 from pie_cli.errors import UsageError
 from pie_cli.models.config import ModelConfig, PIEConfig, RAEConfig, VAEConfig, WAEConfig
-from pie_cli.settings import Count, Noise, Positive, Seed, Settings, Share, Weight, build, setting
+from pie_cli.settings import Count, Noise, Positive, S, Seed, Settings, Share, Weight, build, setting
 
 FORMAT = 1  # of the run folder; a folder of a newer format is refused, not misread
 FULL_EPOCHS = 10  # a run with fewer is called quick wherever it is shown
@@ -78,6 +78,11 @@ class TrainingConfig(Settings):
     precision: Literal["32-true", "bf16-mixed"] = setting(
         "32-true", "float32, or float32 with the networks in bfloat16.", added="32-true"
     )
+
+
+def _opened(settings: S, derived: dict[str, Any]) -> S:
+    """Return the settings with None for each value that is the derived one."""
+    return replace(settings, **{name: None for name, value in derived.items() if getattr(settings, name) == value})
 
 
 def in_epochs(epochs: int) -> str:
@@ -156,7 +161,7 @@ class RunConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """Return what config.json holds: every value resolved, and ε₀ beside ε₀², since other programs take ε₀."""
-        model = {"name": self.model_name, **asdict(self.model), **self.model.derived()}
+        model = {"name": self.model_name, **self.model.resolved()}
         if isinstance(self.model, PIEConfig):
             model |= {"eps0": math.sqrt(self.model.eps2)}
         training = asdict(self.resolved) if self.training else None
@@ -191,16 +196,8 @@ class RunConfig:
 
         Replacing a value in it then has the same consequences as in a new configuration.
         """
-        model, training = self.model, self.training
-        for name, value in model.derived().items():
-            free: dict[str, Any] = {name: None}
-            if replace(model, **free).derived()[name] == value:
-                model = replace(model, **free)
-        if training:
-            derived, given = self._derived(), training
-            opened: dict[str, Any] = {name: None for name in derived if getattr(given, name) == derived[name]}
-            training = replace(given, **opened)
-        return RunConfig(model, training, self.recipe)
+        training = _opened(self.training, self._derived()) if self.training else None
+        return RunConfig(_opened(self.model, self.model.derived()), training, self.recipe)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, RunConfig) and self.to_dict() == other.to_dict()

@@ -1,8 +1,8 @@
 """Sizes and constants of the models: PIE (paper section 5.1), VAE and WAE (Table 1), and RAE."""
 
 import math
-from dataclasses import dataclass
-from itertools import pairwise, takewhile
+from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Le
@@ -24,11 +24,10 @@ def halvings(shape: tuple[int, int, int]) -> int:
 
     Twice, as in the paper, and once more each time that leaves at least `LEAST_SIDE` pixels: 28 → 7, 32 → 4, 64 → 4.
     """
-    sides = math.gcd(*shape[1:]), min(shape[1:])
-    further = range(PAPER_HALVINGS + 1, 21)
-    return PAPER_HALVINGS + len(
-        list(takewhile(lambda n: sides[0] % 2**n == 0 and sides[1] >= LEAST_SIDE * 2**n, further))
-    )
+    factor = 2**PAPER_HALVINGS
+    while all(side % (2 * factor) == 0 and side >= LEAST_SIDE * 2 * factor for side in shape[1:]):
+        factor *= 2
+    return factor.bit_length() - 1
 
 
 def _sides_that_can(shape: tuple[int, int, int], factor: int) -> str:
@@ -48,8 +47,12 @@ class ModelConfig(Settings):
     latent_dim: Count = setting(10, "d, the size of z.", name="d")
 
     def derived(self) -> dict[str, Any]:
-        """Return the values of the settings that may be None, as they follow from the others."""
+        """Return what None stands for in each of the settings that may be None."""
         return {}
+
+    def resolved(self) -> dict[str, Any]:
+        """Return all settings by name, with what None stands for in its place."""
+        return asdict(self) | {name: value for name, value in self.derived().items() if getattr(self, name) is None}
 
 
 @dataclass(frozen=True)
@@ -129,7 +132,7 @@ class PIEConfig(ModelConfig):
             before = size
 
     def derived(self) -> dict[str, Any]:
-        return {"conv_blocks": self.halvings, "linear_dims": self.dims}
+        return {"conv_blocks": halvings(self.image_shape), "linear_dims": self._rule_of_dims()}
 
     @property
     def halvings(self) -> int:
@@ -143,16 +146,16 @@ class PIEConfig(ModelConfig):
 
     @property
     def dims(self) -> tuple[int, ...]:
-        """The sizes between the convolutional blocks and z: `linear_dims`, or by a rule.
+        """The sizes between the convolutional blocks and z: `linear_dims`, or by a rule."""
+        return self._rule_of_dims() if self.linear_dims is None else self.linear_dims
 
-        The rule: the paper's 64 if it lies between, and before it four times as many, again and again, as long as a
-        block reduces to half or less.
-        """
-        if self.linear_dims is not None:
-            return self.linear_dims
-        before, rising = self.conv_sizes[-1], (PAPER_LINEAR * LINEAR_FACTOR**power for power in range(20))
-        sizes = takewhile(lambda size: size < before and (size == PAPER_LINEAR or 2 * size <= before), rising)
-        return tuple(sorted((size for size in sizes if size > self.latent_dim), reverse=True))
+    def _rule_of_dims(self) -> tuple[int, ...]:
+        """Return the paper's 64 if it lies between, and before it four times as many, as long as that halves."""
+        before, size, dims = self.conv_sizes[-1], PAPER_LINEAR, tuple[int, ...]()
+        while size < before and (size == PAPER_LINEAR or 2 * size <= before):
+            dims = (size, *dims) if size > self.latent_dim else dims
+            size *= LINEAR_FACTOR
+        return dims
 
     @property
     def sizes(self) -> list[int]:
@@ -210,12 +213,12 @@ class VAEConfig(BaselineConfig):
     variance: Positive = setting(0.01, "Variance of a pixel in [0, 1] in a VAE's gaussian likelihood.")
 
     def derived(self) -> dict[str, Any]:
-        return {"likelihood": self.pixel_likelihood}
+        return {"likelihood": "bernoulli" if self.image_shape[0] < 3 else "gaussian"}
 
     @property
     def pixel_likelihood(self) -> Likelihood:
         """The likelihood: `likelihood`, or what suits the image's channels."""
-        return self.likelihood or ("bernoulli" if self.image_shape[0] < 3 else "gaussian")
+        return self.likelihood or self.derived()["likelihood"]
 
 
 @dataclass(frozen=True)
