@@ -28,6 +28,7 @@ from pie_cli.data import mnist, named
 from pie_cli.data.base import IMAGE_SHAPES, Dataset, DatasetName
 from pie_cli.data.load import load_dataset
 from pie_cli.errors import PIEError
+from pie_cli.plots import figures
 from tests import test_data
 from tests.test_data import FILES, IMAGES, LABELS, check_small_mnist, place
 
@@ -270,3 +271,12 @@ def test_a_web_page_in_place_of_a_file_is_one_line_with_what_to_put_where(
     assert f"that has {', '.join(files)}, put what is missing into {tmp_path / folder}, " in str(caught.value)
     assert "\n" not in str(caught.value)
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == [".lock"]
+
+
+@pytest.mark.parametrize(("classes", "kind"), [(("0", "1", "2", *"3456789"), "digit"), (("cat", "dog"), "class")])
+def test_legends_name_the_classes(classes: tuple[str, ...], kind: str) -> None:
+    points, labels = np.zeros((4, 2), np.float32), np.array([0, 1, 1, 0])
+    (legend,) = (axes.get_legend() for axes in figures.embedding(points, labels, "title", classes).axes)
+    assert legend is not None
+    assert legend.get_title().get_text() == kind
+    assert [text.get_text() for text in legend.get_texts()] == list(classes[:2])

@@ -226,7 +226,7 @@ def umap(
     run: RunArgument = None,
     umap_seed: Annotated[int, opt("Seed of UMAP.", min=0, max=LARGEST_SEED)] = 0,
 ) -> None:
-    """Fig. 7e: UMAP of the test images' codes, coloured by digit."""
+    """Fig. 7e: UMAP of the test images' codes, coloured by class."""
     from pie_cli.report import figures
 
     chosen, accelerator = given.run(run, choice, place)

@@ -24,7 +24,7 @@ def draw_figures(suite: Suite, recipe: Recipe, evaluations: Mapping[str, Evaluat
         paths.append(of.picture("paths"))
         fig7 |= {f"{name}_{eps2:g}": array for name, array in columns[-1].items()}
     titles = [suite.title(recipe, eps2) for eps2 in paper.EPS2_VALUES]
-    figures.save(figures.figure_7(columns, labels, titles), folder / f"fig7-{recipe}")
+    figures.save(figures.figure_7(columns, labels, titles, suite.dataset.classes), folder / f"fig7-{recipe}")
     figures.save_data(folder / f"fig7-{recipe}", labels=labels, **fig7)
     figures.save(figures.panels(paths, titles), folder / f"fig8-{recipe}")
     of_eps2 = zip(paper.EPS2_VALUES, paths, strict=True)

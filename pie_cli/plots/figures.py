@@ -15,12 +15,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from pie_cli.data.digits import DIGITS
 from pie_cli.io.files import write_bytes
 
 Array = NDArray[np.float32]
 
 INCHES_PER_IMAGE = 0.42
-DIGIT_COLOURS = mpl.colormaps["tab10"]
+COLOURS = mpl.colormaps["tab10"]
 
 STYLE = {"pdf.fonttype": 42, "savefig.dpi": 150, "font.size": 9}  # text stays text in PDFs
 
@@ -91,23 +92,28 @@ def image_grid(images: Array, title: str, labels: Sequence[str] = ()) -> Figure:
     return figure
 
 
-def draw_embedding(axes: Axes, points: Array, labels: NDArray[np.int64]) -> None:
-    """Show points (N, 2) coloured by digit."""
-    for digit in np.unique(labels):
-        x, y = points[labels == digit].T
-        colour = DIGIT_COLOURS(int(digit) % 10)
-        axes.scatter(x, y, s=2, color=colour, label=str(digit), linewidths=0, rasterized=True)
+def kind_of(classes: Sequence[str]) -> str:
+    """Return what each of the classes is called."""
+    return "digit" if tuple(classes) == DIGITS else "class"
+
+
+def draw_embedding(axes: Axes, points: Array, labels: NDArray[np.int64], classes: Sequence[str]) -> None:
+    """Show points (N, 2) coloured by class; `classes` are the names of the labels 0, 1, …"""
+    for label in np.unique(labels):
+        x, y = points[labels == label].T
+        colour = COLOURS(int(label) % 10)
+        axes.scatter(x, y, s=2, color=colour, label=classes[label], linewidths=0, rasterized=True)
     axes.set(xticks=[], yticks=[], xlabel="UMAP 1", ylabel="UMAP 2")
 
 
 @_styled
-def embedding(points: Array, labels: NDArray[np.int64], title: str) -> Figure:
-    """Return the scatter plot of points (N, 2) with a legend of digits (Fig. 7e)."""
+def embedding(points: Array, labels: NDArray[np.int64], title: str, classes: Sequence[str] = DIGITS) -> Figure:
+    """Return the scatter plot of points (N, 2) with a legend of the classes (Fig. 7e)."""
     figure = Figure(figsize=(5.4, 4.6), layout="constrained")
     axes = figure.add_subplot()
-    draw_embedding(axes, points, labels)
+    draw_embedding(axes, points, labels, classes)
     axes.set_title(title, fontsize=9)
-    axes.legend(title="digit", loc="center left", bbox_to_anchor=(1, 0.5), markerscale=5, frameon=False)
+    axes.legend(title=kind_of(classes), loc="center left", bbox_to_anchor=(1, 0.5), markerscale=5, frameon=False)
     return figure
 
 
@@ -153,11 +159,16 @@ def sharpness(values: Sequence[Array], strips: Sequence[Array], names: Sequence[
 
 
 @_styled
-def figure_7(columns: Sequence[Mapping[str, Array]], labels: NDArray[np.int64], titles: Sequence[str]) -> Figure:
+def figure_7(
+    columns: Sequence[Mapping[str, Array]],
+    labels: NDArray[np.int64],
+    titles: Sequence[str],
+    classes: Sequence[str] = DIGITS,
+) -> Figure:
     """Return the page of Fig. 7: rows (a) to (e), one column per run.
 
     A column has "reconstructions", "samples", "narrow" and "interpolations" as (rows, columns, C, H, W) images, and a
-    "plane" (N, 2), whose points have the digits `labels`.
+    "plane" (N, 2), whose points have the `labels`; `classes` are their names.
     """
     rows = {
         "reconstructions": "(a) test images above\nreconstructions",
@@ -172,11 +183,11 @@ def figure_7(columns: Sequence[Mapping[str, Array]], labels: NDArray[np.int64], 
             draw_images(axes[row, column], data[name])
             if column == 0:
                 axes[row, column].set_ylabel(label, fontsize=8)
-        draw_embedding(axes[4, column], data["plane"], labels)
+        draw_embedding(axes[4, column], data["plane"], labels, classes)
         axes[0, column].set_title(title, fontsize=9)
     axes[4, 0].set_ylabel("(e) UMAP of z of the test images\nUMAP 2", fontsize=8)
     axes[4, -1].legend(
-        title="digit", loc="center left", bbox_to_anchor=(1, 0.5), markerscale=4, fontsize=7, frameon=False
+        title=kind_of(classes), loc="center left", bbox_to_anchor=(1, 0.5), markerscale=4, fontsize=7, frameon=False
     )
     return figure
 

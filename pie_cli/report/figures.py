@@ -186,15 +186,16 @@ def spread_of_codes(std: float | None, variance: float | None, prior: Prior = "n
 
 
 def draw_umap(run: Run, dataset: Dataset, device: str, seed: int) -> Drawing:
-    """Fig. 7e: the codes of all test images in UMAP's plane, coloured by digit, with the measures of separation."""
+    """Fig. 7e: the codes of all test images in UMAP's plane, coloured by class, with the measures of separation."""
     model = run.load_model(device)
     codes = inference.in_batches(model.encode, inference.clean(dataset.test), model)
     labels = dataset.test.labels
     plane = umap_plane(codes, seed)
     title = f"{run.label}\nUMAP of z of {len(codes):,} test images"
-    figure = figures.embedding(plane.numpy(), labels.numpy(), title)
+    figure = figures.embedding(plane.numpy(), labels.numpy(), title, dataset.classes)
     files = _save(figure, run, "umap", {"codes": codes, "plane": plane})
-    table = pd.DataFrame({"umap_1": plane[:, 0], "umap_2": plane[:, 1], "digit": labels})
+    names = [dataset.classes[label] for label in labels]
+    table = pd.DataFrame({"umap_1": plane[:, 0], "umap_2": plane[:, 1], figures.kind_of(dataset.classes): names})
     with _figures_of(run) as folder:
         write_text(folder / "umap.csv", table.to_csv(index=False, lineterminator="\n"))
     numbers = {"trustworthiness of the plane": trustworthiness(codes, plane)}
