@@ -304,12 +304,14 @@ def test_a_model_without_a_finite_sample_is_measured(tmp_path: Path) -> None:
     model = PIE(PIEConfig(image_shape=(1, 8, 8), latent_dim=4, conv_width=4, dense_width=16))
     for parameter in model.parameters():
         parameter.data.fill_(torch.nan)
-    panel = Panel([Judge(Classifier((1, 8, 8), 10), normal(20, 64))])
+    panel = Panel([Judge(Classifier((1, 8, 8), 10), normal(20, 64)) for _ in range(2)])
     numbers, audit, each, drawn = samples(model, 20, panel)
     assert numbers["samples_not_finite"] == numbers["samples"] == 20
-    assert np.isnan(
-        [numbers["sharpness"], numbers["sharpness_error"], numbers["frechet_distance"], *audit.values()]
-    ).all()
+    unknown = [
+        numbers[name] for name in ("sharpness", "sharpness_error", "frechet_distance", "frechet_distance_spread")
+    ]
+    assert np.isnan([*unknown, *audit.values()]).all()
+    assert numbers["accepted_spread"] == 0
     plane = np.zeros((3, 2), np.float32)
     measured = cache.Evaluation(numbers, audit, each.numpy(), plane, {"samples": grey_levels(drawn)})
     cache.keep(tmp_path / "evaluation.json", "key", measured)

@@ -127,8 +127,13 @@ class Panel:
         each = [judge.realism(images) for judge in self.judges]
         numbers = {name: fmean(of[name] for of in each) for name in each[0]}
         if len(each) > 1:
-            numbers |= {f"{name}_spread": stdev(of[name] for of in each) for name in SPREAD}
+            numbers |= {f"{name}_spread": _spread([of[name] for of in each]) for name in SPREAD}
         return numbers
+
+
+def _spread(values: list[float]) -> float:
+    """Return the standard deviation, which `statistics` does not know of values that are not finite."""
+    return stdev(values) if all(map(math.isfinite, values)) else math.nan
 
 
 def frechet_distance(a: Tensor, b: Tensor) -> float:
