@@ -85,6 +85,19 @@ def test_the_page_of_results_escapes_what_users_named(monkeypatch: pytest.Monkey
     assert "alert(1)" in page
 
 
+@pytest.mark.parametrize(
+    ("typed", "shown"),
+    [
+        (["/usr/bin/pie", "umap"], "pie umap"),
+        (["/x/pie_cli/__main__.py", "umap"], "pie umap"),
+        (["scripts/record_results.py", "--page"], "python scripts/record_results.py --page"),
+    ],
+)
+def test_the_command_is_that_of_the_user(typed: list[str], shown: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", typed)
+    assert provenance.command_line() == shown
+
+
 def assert_nothing_of_its_own(page: str) -> None:
     """Assert that no tag, link or heading comes from `EVIL`."""
     assert "<script" not in page

@@ -23,8 +23,9 @@ def package_version() -> str:
 
 
 def command_line() -> str:
-    """Return the command as the user wrote it, without the path of the program, on one line."""
-    return one_line(shlex.join(["pie", *sys.argv[1:]]))
+    """Return the command as the user wrote it, on one line, without the path of the program; a script has its path."""
+    script = sys.argv[0].endswith(".py") and not sys.argv[0].endswith("__main__.py")
+    return one_line(shlex.join([*(["python", sys.argv[0]] if script else ["pie"]), *sys.argv[1:]]))
 
 
 @cache
