@@ -125,6 +125,11 @@ def launched_rank() -> int:
     return next((int(os.environ[name]) for name in names if os.environ.get(name, "").isdecimal()), 0)
 
 
+def cores() -> int:
+    """Return how many cores this process may use: a cluster may give a job only some of a machine's."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 # Memory
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # from glibc's malloc.h

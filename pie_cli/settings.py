@@ -47,9 +47,9 @@ def setting(default: Any, help: str, *, name: str | None = None, option: bool = 
         help: what it is, for the docstring and the option.
         name: what a run folder's name calls it if it differs from the recipe's (None: by its own name; "": not at all).
         option: whether the command line has it.
-        more: "default_text", what the help shows for a default of None; "flag", for a bool, the option that inverts the
-            default; "models", the only models that a setting of training applies to; "added", the value for older
-            files, which lack the setting.
+        more: "default_text", what the help shows for a default of None; "flags", for a bool, the options for True and
+            for False, of which one may be ""; "models", the only models that a setting of training applies to; "added",
+            the value for older files, which lack the setting.
     """
     return field(default=default, metadata={"help": help, "name": name, "option": option, **more})
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from rich.console import Console
 
 from pie_cli.config.naming import run_name
+from pie_cli.data.load import ImageSource
 from pie_cli.evaluation.cache import recorded
 from pie_cli.paper.reproduce import DIMS, paper_runs, present, print_verdicts
 from pie_cli.paper.suite import Suite
@@ -56,7 +57,7 @@ def record(folder: Path) -> None:
 
 def make_page(seeds: int, data_dir: Path | None) -> None:
     """Make the page from the recorded evaluations of every run that it needs."""
-    suite = Suite.prepare(Console(), data_dir, False, RESULTS, "cpu")
+    suite = Suite.prepare(Console(), ImageSource(data_dir=data_dir), RESULTS, "cpu")
     runs = [Run(RESULTS / "runs" / run_name(config), config) for config in paper_runs(suite, seeds, seeds)]
     found = {run.name: recorded(run, suite.dataset, suite.panel) for run in runs}
     evaluations = {name: evaluation for name, evaluation in found.items() if evaluation is not None}

@@ -193,6 +193,7 @@ def panel(digits: Dataset) -> Panel:
 
 def real(digits: Dataset) -> tuple[Tensor, Tensor]:
     """Return images that neither the classifiers nor the judges have seen, and their labels."""
+    assert digits.validation.labels is not None
     return clean(digits.validation), digits.validation.labels
 
 

@@ -17,7 +17,7 @@ import torch
 from rich.console import Console
 
 from pie_cli import runtime
-from pie_cli.data.load import load_dataset
+from pie_cli.data.load import ImageSource, load_dataset
 from pie_cli.errors import Interrupted
 from pie_cli.io.tensors import load_tensors
 from pie_cli.jobs.grid import Place, _Messenger, train_and_evaluate
@@ -106,7 +106,7 @@ def test_a_lost_process_is_replaced(
     classifier.load_or_train_classifier(tmp_path, load_dataset("digits").train, "digits")
     output = Killer(run)
     twice = [run.config, run.config]  # there are never more workers than runs
-    train_and_evaluate(twice, Place(tmp_path, None, "cpu", jobs=2), Console(file=output, width=200))
+    train_and_evaluate(twice, Place(tmp_path, ImageSource("digits"), "cpu", jobs=2), Console(file=output, width=200))
     lines = output.getvalue().splitlines()
     assert output.killed[0] == stopped.pid
     assert output.killed[1] != stopped.pid

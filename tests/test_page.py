@@ -15,6 +15,7 @@ from rich.console import Console
 from pie_cli.config.naming import run_name
 from pie_cli.config.run import RunConfig
 from pie_cli.data.base import Dataset
+from pie_cli.data.load import ImageSource
 from pie_cli.evaluation.cache import Evaluation
 from pie_cli.evaluation.evaluate import MEASURES
 from pie_cli.evaluation.measure import audit
@@ -47,7 +48,7 @@ def made_up(config: RunConfig, random: np.random.Generator) -> Evaluation:
 def presented(digits: Dataset, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Verdicts, Suite]:
     """The folder, the verdicts and the suite of a full reproduction that claims to be MNIST's."""
     folder, random = tmp_path_factory.mktemp("page"), np.random.default_rng(0)
-    suite = Suite("mnist", True, Place(folder, None, "cpu", 1), 10, Console(file=io.StringIO(), width=200))
+    suite = Suite(Place(folder, ImageSource("mnist"), "cpu", 1), 10, Console(file=io.StringIO(), width=200))
     vars(suite)["dataset"] = digits
     vars(suite)["panel"] = Panel.of([Classifier((1, 28, 28), 10)], clean(digits.test))
     configs = paper_runs(suite, 3, 3)

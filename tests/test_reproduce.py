@@ -18,6 +18,7 @@ from pie_cli.paper.claims import Outcome, Verdict, judge
 from pie_cli.runs.folder import Run
 from tests import commands
 from tests.conftest import call, pie
+from tests.pictures import write_folder
 
 RECIPES = ("letter", "stable")
 
@@ -137,8 +138,9 @@ def readme_blocks(language: str) -> list[str]:
 def test_the_readmes_commands_run(
     reproduced: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As written there, but on the digits, with a small model, on the CPU and in one process."""
+    """As written there, but on the digits where no images are named, with a small model, on the CPU, in one process."""
     monkeypatch.chdir(reproduced.parent.parent)
+    write_folder(Path("pictures"), {"a": 100, "b": 100}, width=8, height=8)
     commands = [
         line.split("#")[0].split() for line in "".join(readme_blocks("bash")).splitlines() if line[:4] == "pie "
     ]
@@ -146,7 +148,7 @@ def test_the_readmes_commands_run(
     for _, name, *arguments in commands:
         if "--devices" in arguments:  # tested where processes are
             continue
-        arguments += ["--dataset", "digits"]
+        arguments += ["--dataset", "digits"] * ("--dataset" not in arguments)
         if name == "train":
             sizes = ["--conv-width", "4", "--dense-width", "16", "--couplings", "1"]
             arguments += ["--device", "cpu", "--epochs", "1", *sizes]

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from pie_cli.config.naming import family, run_config, train_command
 from pie_cli.data.base import DatasetName
-from pie_cli.data.load import load_dataset
+from pie_cli.data.load import ImageSource, load_dataset
 from pie_cli.evaluation.floors import PCA
 from pie_cli.evaluation.measure import audit
 from pie_cli.jobs.grid import Place
@@ -93,7 +93,7 @@ def test_worst_cases_are_not_averaged() -> None:
 
 
 def test_seeds_of_pie_and_of_the_baselines() -> None:
-    suite = Suite("mnist", True, Place(Path("results"), None, "cpu", 1), 10, Console())
+    suite = Suite(Place(Path("results"), ImageSource("mnist"), "cpu", 1), 10, Console())
     seeds: dict[str, list[int]] = {}
     for config in paper_runs(suite, seeds=3, baseline_seeds=2):
         seeds.setdefault(family(config), []).append(config.resolved.seed)
@@ -109,6 +109,6 @@ def test_seeds_of_pie_and_of_the_baselines() -> None:
     ("epochs", "dataset", "reason"), [(1, "mnist", "quick"), (10, "digits", "MNIST"), (10, "mnist", "")]
 )
 def test_only_full_trainings_on_mnist_compare_with_the_paper(epochs: int, dataset: DatasetName, reason: str) -> None:
-    suite = Suite(dataset, True, Place(Path("results"), None, "cpu", 1), epochs, Console())
+    suite = Suite(Place(Path("results"), ImageSource(dataset), "cpu", 1), epochs, Console())
     assert reason in suite.incomparable
     assert bool(suite.incomparable) == bool(reason)

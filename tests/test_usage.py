@@ -216,13 +216,13 @@ MISTAKES = [
     ("umap {run} --umap-seed 99999999999", 2, "'--umap-seed': it must be less than or equal to 2147483647"),
     ("interpolate {run} --rows 0", 2, "'--rows'"),
     (f"interpolate {{run}} --rows {HUGE}", 2, "'--rows'"),
-    ("interpolate {run} --from 7", 2, "give --from and --to (digits)"),
-    ("interpolate {run} --to 7", 2, "give --from and --to (digits)"),
-    ("interpolate {run} --from 12 --to 2", 2, "'--from': it must be less than or equal to 9, got '12'"),
+    ("interpolate {run} --from 7", 2, "give --from and --to (classes)"),
+    ("interpolate {run} --to 7", 2, "give --from and --to (classes)"),
+    ("interpolate {run} --from 12 --to 2", 2, "--from: '12' is not one of the classes 0, 1, 2, 3, 4, 5, 6, 7, 8, 9"),
     ("interpolate {run} --from-index 7", 2, "--from-index and --to-index"),
     ("interpolate {run} --from-index -1 --to-index 2", 2, "'--from-index'"),
-    ("interpolate {run} --from 7 --to-index 2", 2, "give --from and --to (digits)"),
-    ("interpolate {run} --from 7 --to 2 --from-index 1 --to-index 2", 2, "give --from and --to (digits)"),
+    ("interpolate {run} --from 7 --to-index 2", 2, "give --from and --to (classes)"),
+    ("interpolate {run} --from 7 --to 2 --from-index 1 --to-index 2", 2, "give --from and --to (classes)"),
     ("interpolate {run} --rows 3 --from 7 --to 2", 2, "--rows shows several pairs"),
     ("interpolate {run} --from-index 5000 --to-index 2", 2, "test index 5000 does not exist"),
     ("interpolate {run} --rows 151", 2, "test index 300 does not exist; the test set has images 0 to 299"),
@@ -257,7 +257,15 @@ MISTAKES = [
 ]
 
 # These mistakes show only when the images are loaded, or the folder is written.
-LATER = ("reproduce --data-dir", "batch-size 5000", "--from-index 5000", "--rows 151", "{file}/deeper", "/proc/new")
+LATER = (
+    "reproduce --data-dir",
+    "--from 12",
+    "batch-size 5000",
+    "--from-index 5000",
+    "--rows 151",
+    "{file}/deeper",
+    "/proc/new",
+)
 
 
 @pytest.fixture(scope="module")

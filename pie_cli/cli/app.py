@@ -14,8 +14,8 @@ from pie_cli.cli.console import failing_in_one_line, out, say
 from pie_cli.cli.options import (
     FILES,
     LARGEST_SEED,
-    DatasetChoice,
     FigurePlace,
+    ImagesChoice,
     Place,
     Processes,
     Profile,
@@ -27,7 +27,7 @@ from pie_cli.cli.options import (
     expanded,
     opt,
 )
-from pie_cli.config.naming import headline, run_config
+from pie_cli.config.naming import headline
 from pie_cli.io.text import number
 from pie_cli.runtime import find_accelerator, ignore_signals, keep_freed_memory, raise_on_signals
 
@@ -82,6 +82,7 @@ def _root(
 def train(
     context: typer.Context,
     settings: TrainSettings,
+    which: ImagesChoice,
     place: Place,
     processes: Processes,
     resume: Annotated[bool, opt("Resume an interrupted run, or start it.", True, FILES, "--resume")] = False,
@@ -92,7 +93,8 @@ def train(
     dry_run: Annotated[bool, opt("Only show the configuration and the run's files.", True, None, "--dry-run")] = False,
 ) -> None:
     """Train a model, and write its run folder into --results-dir."""
-    config = run_config(**settings)
+    images = given.Images(which, place)
+    config = given.config(settings, images)
 
     from pie_cli.runs.find import run_of
     from pie_cli.training import launch
@@ -120,15 +122,16 @@ def train(
     if lacks_ranks(execution):
         start_ranks(execution)
         return
-    images = given.dataset(run, settings, place)
+    dataset = images.of(run)
     out.print(f"{headline(config)}, on {execution}")
-    launch.train_run(run, images, execution, TrainingDisplay(out, run.name, log), overwrite, parts)
+    launch.train_run(run, dataset, execution, TrainingDisplay(out, run.name, log), overwrite, parts)
 
 
 @app.command()
 @expanded
 def reconstruct(
     choice: RunChoice,
+    which: ImagesChoice,
     place: FigurePlace,
     run: RunArgument = None,
     count: Annotated[int | None, opt("Number of test images.", str(paper.RECONSTRUCTIONS), min=1, max=5_000)] = None,
@@ -149,21 +152,23 @@ def reconstruct(
     better z."""
     from pie_cli.report import figures
 
-    chosen, accelerator = given.run(run, choice, place)
+    images = given.Images(which, place)
+    chosen, accelerator = given.run(run, choice, images, place)
     figures.check_reconstruction(chosen, keep, count, project)
-    images = given.dataset(chosen, choice, place)
+    dataset = images.of(chosen)
     if keep is not None:
-        given.show(figures.draw_progressive(chosen, images, accelerator, keep))
+        given.show(figures.draw_progressive(chosen, dataset, accelerator, keep))
     elif project is not None:
-        given.show(figures.draw_projections(chosen, images, accelerator, project))
+        given.show(figures.draw_projections(chosen, dataset, accelerator, project))
     else:
-        given.show(figures.draw_reconstructions(chosen, images, accelerator, count or paper.RECONSTRUCTIONS))
+        given.show(figures.draw_reconstructions(chosen, dataset, accelerator, count or paper.RECONSTRUCTIONS))
 
 
 @app.command()
 @expanded
 def sample(
     choice: RunChoice,
+    which: ImagesChoice,
     place: FigurePlace,
     run: RunArgument = None,
     count: Annotated[int, opt("Number of samples; Fig. 9 shows 400.", min=1, max=10_000)] = paper.SAMPLES,
@@ -182,12 +187,13 @@ def sample(
     from pie_cli.report import figures
 
     spread = figures.spread_of_codes(std, variance, prior)
-    chosen, accelerator = given.run(run, choice, place)
+    images = given.Images(which, place)
+    chosen, accelerator = given.run(run, choice, images, place)
     if prior == "normal":
         drawing = figures.draw_samples(chosen, accelerator, count, spread, sample_seed)
     else:
-        images = given.dataset(chosen, choice, place)
-        drawing = figures.draw_fitted_samples(chosen, images, accelerator, count, prior, sample_seed)
+        dataset = images.of(chosen)
+        drawing = figures.draw_fitted_samples(chosen, dataset, accelerator, count, prior, sample_seed)
     given.show(drawing)
 
 
@@ -195,33 +201,34 @@ def sample(
 @expanded
 def interpolate(
     choice: RunChoice,
+    which: ImagesChoice,
     place: FigurePlace,
     run: RunArgument = None,
     rows: Annotated[
         int | None,
         opt("Number of pairs of test images; Fig. 8 shows many.", str(paper.INTERPOLATIONS), min=1, max=1_000),
     ] = None,
-    first: Annotated[
-        int | None, opt("Start at a test image of this digit; needs --to.", True, None, "--from", min=0, max=9)
-    ] = None,
-    last: Annotated[int | None, opt("End at a test image of this digit.", True, None, "--to", min=0, max=9)] = None,
+    first: Annotated[str | None, opt("Start at a test image of this class; needs --to.", True, None, "--from")] = None,
+    last: Annotated[str | None, opt("End at a test image of this class.", True, None, "--to")] = None,
     from_index: Annotated[int | None, opt("Start at the test image of this number; needs --to-index.", min=0)] = None,
     to_index: Annotated[int | None, opt("End at the test image of this number.", min=0)] = None,
 ) -> None:
     """Fig. 7d, 8: decoded points on the straight line between the codes of two test images."""
-    from pie_cli.report import figures
+    from pie_cli.report import figures, pairs
 
-    figures.check_pair(rows, (first, last), (from_index, to_index))
-    chosen, accelerator = given.run(run, choice, place)
-    images = given.dataset(chosen, choice, place)
-    pairs, stem = figures.choose_pairs(images.test, rows, (first, last), (from_index, to_index))
-    given.show(figures.draw_interpolations(chosen, images, accelerator, pairs, stem))
+    pairs.check_pair(rows, (first, last), (from_index, to_index))
+    images = given.Images(which, place)
+    chosen, accelerator = given.run(run, choice, images, place)
+    dataset = images.of(chosen)
+    joined, stem = pairs.choose_pairs(dataset, rows, (first, last), (from_index, to_index))
+    given.show(figures.draw_interpolations(chosen, dataset, accelerator, joined, stem))
 
 
 @app.command()
 @expanded
 def umap(
     choice: RunChoice,
+    which: ImagesChoice,
     place: FigurePlace,
     run: RunArgument = None,
     umap_seed: Annotated[int, opt("Seed of UMAP.", min=0, max=LARGEST_SEED)] = 0,
@@ -229,14 +236,16 @@ def umap(
     """Fig. 7e: UMAP of the test images' codes, coloured by class."""
     from pie_cli.report import figures
 
-    chosen, accelerator = given.run(run, choice, place)
-    given.show(figures.draw_umap(chosen, given.dataset(chosen, choice, place), accelerator, umap_seed))
+    images = given.Images(which, place)
+    chosen, accelerator = given.run(run, choice, images, place)
+    given.show(figures.draw_umap(chosen, images.of(chosen), accelerator, umap_seed))
 
 
 @app.command()
 @expanded
 def sharpness(
     choice: SuiteChoice,
+    which: ImagesChoice,
     profile: Profile,
     place: Place,
     models: Annotated[str, opt("Models in the table, comma-separated.")] = "pie,vae,wae",
@@ -250,22 +259,24 @@ def sharpness(
     from pie_cli.paper.tables import print_table_1, sharpness_rows
 
     names, values = sharpness_rows(models, eps2)
-    print_table_1(given.suite(choice, place, profile), names, values, train=not no_train)
+    print_table_1(given.suite(choice, given.Images(which, place), place, profile), names, values, train=not no_train)
 
 
 @app.command()
 @expanded
-def evaluate(choice: DatasetChoice, place: Place, runs: RunsArgument = None) -> None:
+def evaluate(which: ImagesChoice, place: Place, runs: RunsArgument = None) -> None:
     """Every measure of trained runs, beside PCA of the same dimension."""
     from pie_cli.paper.tables import print_evaluation
 
-    print_evaluation(given.suite(choice, place), runs or [], choice.get("dataset"))
+    suite = given.suite({}, given.Images(which, place), place)
+    print_evaluation(suite, runs or [], "dataset" in which)
 
 
 @app.command()
 @expanded
 def reproduce(
     choice: SuiteChoice,
+    which: ImagesChoice,
     profile: Profile,
     place: Place,
     seeds: Annotated[
@@ -286,5 +297,5 @@ def reproduce(
     """
     from pie_cli.paper import reproduce as whole
 
-    suite = given.suite(choice, place, profile)
+    suite = given.suite(choice, given.Images(which, place), place, profile)
     whole.print_verdicts(suite, whole.reproduce(suite, seeds, baseline_seeds), strict)

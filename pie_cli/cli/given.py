@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pie_cli.cli.console import out
 from pie_cli.cli.options import FigurePlace, Given, Place, Profile
@@ -12,40 +13,106 @@ from pie_cli.config.naming import run_config
 from pie_cli.runtime import find_accelerator
 
 if TYPE_CHECKING:
+    from pie_cli.config.run import RunConfig
     from pie_cli.data.base import Dataset
+    from pie_cli.data.load import ImageSource
     from pie_cli.paper.suite import Suite
     from pie_cli.report.figures import Drawing
     from pie_cli.runs.folder import Run
 
 
-def run(folder: Path | None, choice: Given, place: FigurePlace) -> tuple[Run, str]:
+@dataclass(frozen=True)
+class Images:
+    """The images that a call means; they are loaded at most once, and only where they are needed.
+
+    Arguments:
+        choice: the options that choose images.
+        place: where downloaded and prepared ones are.
+    """
+
+    choice: Given
+    place: Place
+
+    @cached_property
+    def source(self) -> ImageSource:
+        """Where they are, by the options alone."""
+        from pie_cli.data.base import Preprocessing
+        from pie_cli.data.load import ImageSource
+        from pie_cli.errors import UsageError
+
+        given = dict(self.choice)
+        name, skip = given.pop("dataset", "mnist"), given.pop("skip_unreadable", False)
+        try:
+            preprocessing = Preprocessing(**given)
+        except ValueError as error:
+            raise UsageError(str(error)) from error
+        return ImageSource(name, self.place.data_dir, self.place.offline, preprocessing, skip)
+
+    @cached_property
+    def dataset(self) -> Dataset:
+        """The images themselves."""
+        return self.load(self.source)
+
+    def load(self, source: ImageSource) -> Dataset:
+        """Return the images of a source, and print where they come from and how far their preparation is."""
+        from pie_cli.data.progress import load_images
+
+        return load_images(source, out)
+
+    def settings(self) -> dict[str, Any]:
+        """Return what `run_config` takes of them."""
+        return self.source.settings(lambda: self.dataset)
+
+    def of(self, run: Run) -> Dataset:
+        """Return the images that a run was trained on, and print where they come from.
+
+        Raises UsageError if they are not known, or not those of the options.
+        """
+        from pie_cli.runs.find import check_images, check_shape
+
+        source = self.source_of(run)
+        dataset = self.dataset if source == self.source else self.load(source)
+        check_images(run, dataset)
+        check_shape(run, dataset.image_shape, source.name)
+        return dataset
+
+    def source_of(self, run: Run) -> ImageSource:
+        """Return where the images are that a run was trained on. Raises UsageError as `of` does."""
+        from pie_cli.data.load import ImageSource
+        from pie_cli.runs.find import images_of
+
+        elsewhere = ImageSource(data_dir=self.place.data_dir, offline=self.place.offline)
+        return images_of(run, self.source if self.choice else None, elsewhere)
+
+
+def config(choice: Given, images: Images) -> RunConfig:
+    """Return the configuration that the options mean."""
+    return run_config(**choice, **images.settings())
+
+
+def run(folder: Path | None, choice: Given, images: Images, place: FigurePlace) -> tuple[Run, str]:
     """Return the run that the options mean, and the accelerator."""
-    config = run_config(**choice) if folder is None else None
+    chosen = config(choice, images) if folder is None else None
 
     from pie_cli.runs.find import find_run, finished_run
 
     accelerator = find_accelerator(place.device)
-    if config is not None:
-        run = find_run(config, place.results_dir, out.print)
+    if chosen is not None:
+        run = find_run(chosen, place.results_dir, out.print)
     else:
         assert folder is not None
         run = finished_run(folder, choice)
+        if images.choice:
+            images.source_of(run)  # what it names must be those of the run, even if they are not looked at
     return run.drawing_into(place.figures_dir), accelerator
 
 
-def suite(choice: Given, place: Place, profile: Profile | None = None) -> Suite:
+def suite(choice: Given, images: Images, place: Place, profile: Profile | None = None) -> Suite:
     """Return what all runs of a call have in common; `profile` is given by the calls that train."""
     from pie_cli.paper.suite import Suite
 
-    return Suite.prepare(console=out, **asdict(place), **(asdict(profile) if profile else {}), **choice)
-
-
-def dataset(run: Run, choice: Given, place: Place) -> Dataset:
-    """Return the run's data set, and print where it comes from."""
-    from pie_cli.data.load import load_dataset
-    from pie_cli.runs.find import dataset_of
-
-    return load_dataset(dataset_of(run, choice.get("dataset")), place.data_dir, place.offline, out.print)
+    trained = asdict(profile) if profile else {}
+    return Suite.prepare(out, images.source, place.results_dir, place.device, **trained, **choice)
 
 
 def show(drawing: Drawing) -> None:

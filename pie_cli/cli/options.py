@@ -11,14 +11,15 @@ from typing import Annotated, Any, Literal, get_type_hints
 import typer
 
 from pie_cli.cli.console import in_options
-from pie_cli.config.naming import RESULTS, option_of
+from pie_cli.config.naming import RESULTS, flags_of, option_of
 from pie_cli.config.recipes import COMPARED, RECIPES, Recipe
 from pie_cli.config.run import CONFIGS, ModelName, TrainingConfig
+from pie_cli.data.base import DATASETS, Preprocessing
 from pie_cli.io.text import number
 from pie_cli.settings import Settings, bounds_of, choices_of, hints_of, plain_type, speaks
 
 TRAINING, MODEL, FILES = "Training", "Model", "Data, files, device"
-PANELS = {"dataset": FILES, "reconstruction": TRAINING, "learn_eps2": TRAINING}  # exceptions
+PANELS = {"reconstruction": TRAINING, "learn_eps2": TRAINING}  # exceptions
 LARGEST_SEED = 2**31 - 1
 
 Given = dict[str, Any]  # the options that were given, by name
@@ -33,7 +34,8 @@ def _of_setting(one: Field[Any], hint: Any, panel: str) -> Any:
     """Return the annotation from which Typer makes a setting's option; an option that is not given is None."""
     kind, more, names = plain_type(hint), dict[str, Any](), [option_of(one.name)]
     if kind is bool:
-        names = [f" /{one.metadata['flag']}" if "flag" in one.metadata else f"{names[0]}/--no-{names[0][2:]}"]
+        on, off = flags_of(one)
+        names = [f"{on or ' '}/{off}".removesuffix("/")]
     elif kind is int:
         low, high = bounds_of(hint)
         more = {"min": low, "max": None if speaks(hint) else high}
@@ -61,6 +63,12 @@ def _path(text: str) -> Path:
     return Path(text)
 
 
+def _images(text: str) -> str:
+    if text not in DATASETS and not os.path.exists(text):
+        raise ValueError(f"{text!r} is not one of {', '.join(map(repr, DATASETS))}, nor a folder or file")
+    return text
+
+
 def _folder(text: str) -> Path:
     if os.path.isfile(text):
         raise ValueError(f"{text} is a file; give a folder")
@@ -81,10 +89,31 @@ _SETTINGS = {
 }
 # To train, every setting is an option; to choose a run, those that are always in its name.
 TrainSettings = Annotated[Given, _CHOICES | _SETTINGS]
-RunChoice = Annotated[Given, _CHOICES | {name: _SETTINGS[name] for name in ("eps2", "latent_dim", "seed", "dataset")}]
-_RECIPES = {"recipe": Annotated[Recipe | None, opt("Train PIE with this recipe alone.", " and ".join(COMPARED), MODEL)]}
-SuiteChoice = Annotated[Given, _RECIPES | {"dataset": _SETTINGS["dataset"]}]
-DatasetChoice = Annotated[Given, {"dataset": _SETTINGS["dataset"]}]
+RunChoice = Annotated[Given, _CHOICES | {name: _SETTINGS[name] for name in ("eps2", "latent_dim", "seed")}]
+SuiteChoice = Annotated[
+    Given, {"recipe": Annotated[Recipe | None, opt("Train PIE with this recipe alone.", " and ".join(COMPARED), MODEL)]}
+]
+_NAMES = f"{', '.join(DATASETS[:-1])} or {DATASETS[-1]} (digits need no download)"
+ImagesChoice = Annotated[
+    Given,
+    {
+        "dataset": Annotated[
+            str | None,
+            opt(
+                f"Images: {_NAMES}, or the path of your own: a folder, .zip, .npz or .npy.",
+                "mnist",
+                FILES,
+                parser=_images,
+                metavar="NAME|PATH",
+            ),
+        ],
+        **{one.name: _of_setting(one, hints_of(Preprocessing)[one.name], FILES) for one in fields(Preprocessing)},
+        "skip_unreadable": Annotated[
+            bool | None,
+            opt("Leave out files that cannot be read, and say how many.", False, FILES, "--skip-unreadable"),
+        ],
+    },
+]
 RunArgument = Annotated[
     Path | None,
     typer.Argument(metavar="[RUN]", help="Run folder; without it, the options choose the run.", parser=_path),

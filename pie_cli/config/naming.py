@@ -9,7 +9,7 @@ from typing import Any
 
 from pie_cli.config.recipes import RECIPES, Recipe
 from pie_cli.config.run import CONFIGS, RunConfig, TrainingConfig, in_epochs
-from pie_cli.data.base import IMAGE_SHAPES
+from pie_cli.data.base import IMAGE_SHAPES, DataConfig, Preprocessing
 from pie_cli.errors import UsageError
 from pie_cli.io.text import number
 from pie_cli.models.config import PIEConfig
@@ -25,10 +25,17 @@ _PARTNERS = {
 }
 
 
-def run_config(model: str = "pie", recipe: Recipe = "stable", **settings: Any) -> RunConfig:
+def run_config(
+    model: str = "pie",
+    recipe: Recipe = "stable",
+    data: DataConfig | None = None,
+    images: str | None = None,
+    **settings: Any,
+) -> RunConfig:
     """Return the configuration of a run of a model. Raises UsageError, naming the setting that is wrong.
 
     The settings are fields of the model's configuration and of `TrainingConfig`; None stands for the recipe's default.
+    `data` and `images`, for images of one's own, are fields of the `RunConfig`; `image_shape` is given with them.
     If the given settings leave no annealing, `warm` has no reconstruction penalty and trains as `stable` does.
     Models other than PIE have only one recipe.
     """
@@ -43,16 +50,17 @@ def run_config(model: str = "pie", recipe: Recipe = "stable", **settings: Any) -
     of_training = {one.name for one in fields(TrainingConfig)}
     try:
         training = TrainingConfig(**{name: value for name, value in values.items() if name in of_training})
-        values = {"image_shape": IMAGE_SHAPES[training.dataset], **values}
+        if training.dataset in IMAGE_SHAPES:
+            values = {"image_shape": IMAGE_SHAPES[training.dataset], **values}
         sizes = CONFIGS[model](**{name: value for name, value in values.items() if name not in of_training})
         for name, (chooser, needed) in _PARTNERS.items():
             if name in given and (chosen := sizes.resolved()[chooser]) != needed:
                 raise UsageError(f"`{name}` is for `{chooser}` {needed} and does not go with `{chooser}` {chosen}")
-        return RunConfig(sizes, training, recipe)
+        return RunConfig(sizes, training, recipe, data, images)
     except ValueError as error:
         if "reconstruction_start" in RECIPES[recipe].settings.keys() - given.keys():
             # The recipe gives way: its penalty lasts as long as the annealing, which the given settings may rule out.
-            return run_config(model, recipe, reconstruction_start=0.0, **given)
+            return run_config(model, recipe, data, images, reconstruction_start=0.0, **given)
         field, _, rest = str(error).partition(" ")
         raise UsageError(f"`{field.strip('`')}` {rest}") from error
 
@@ -67,9 +75,10 @@ def models_of(name: str) -> tuple[str, ...]:
 def differing(config: RunConfig) -> Iterator[tuple[Field[Any], Any]]:
     """Yield each setting that differs from its recipe's default, with its value; never d, ε₀², data set or seed."""
     config, always = config.unresolved(), {"latent_dim", "eps2", "dataset", "seed", "image_shape"}
-    eps2 = {"eps2": config.model.eps2} if isinstance(config.model, PIEConfig) else {}
-    same = {"latent_dim": config.model.latent_dim, "dataset": config.dataset, **eps2}
-    plain = run_config(config.model_name, config.recipe, **same)
+    same: dict[str, Any] = {"latent_dim": config.model.latent_dim, "dataset": config.dataset}
+    same |= {"eps2": config.model.eps2} if isinstance(config.model, PIEConfig) else {}
+    same |= {"image_shape": config.model.image_shape} if config.data else {}
+    plain = run_config(config.model_name, config.recipe, config.data, **same)
     pairs = [(config.model, plain.model), *([(config.training, plain.training)] if config.training else [])]
     for ours, default in pairs:
         for one in fields(ours):
@@ -115,6 +124,7 @@ def run_name(config: RunConfig) -> str:
     if config.training is None:
         return f"{family(config)}-elsewhere"
     dataset = [config.training.dataset] * (config.training.dataset != "mnist")
+    dataset += [_part(one, value) for one, value in _preprocessing(config)]
     return "-".join([config.model_name, *dataset, *_what(config), f"seed{config.training.seed}"])
 
 
@@ -133,19 +143,32 @@ def train_command(config: RunConfig, results_dir: Path) -> str:
     parts = ["pie", "train", *chosen]
     parts += ["--recipe", config.recipe] * (config.recipe != "stable")
     parts += ["--latent-dim", str(model.latent_dim), "--seed", str(training.seed)]
-    parts += ["--dataset", training.dataset] * (training.dataset != "mnist")
-    for one, value in differing(config):
+    parts += ["--dataset", config.images or training.dataset] * (training.dataset != "mnist")
+    for one, value in [*_preprocessing(config), *differing(config)]:
         if isinstance(value, bool):
-            parts.append(one.metadata.get("flag") or option_of(one.name if value else f"no_{one.name}"))
+            parts.append(flags_of(one)[0 if value else 1])
         else:
             parts += [option_of(one.name), _text(value, ",")]
+    parts += ["--skip-unreadable"] * (config.data is not None and config.data.left_out > 0)
     parts += ["--results-dir", str(results_dir)] * (results_dir != RESULTS)
     return shlex.join(parts)
+
+
+def _preprocessing(config: RunConfig) -> Iterator[tuple[Field[Any], Any]]:
+    """Yield each setting of the preprocessing of one's own images that differs from its default, with its value."""
+    for one in fields(Preprocessing) if config.data else ():
+        if (value := getattr(config.data, one.name)) != one.default:
+            yield one, value
 
 
 def option_of(name: str) -> str:
     """Return the option of a setting."""
     return f"--{name.replace('_', '-')}"
+
+
+def flags_of(one: Field[Any]) -> tuple[str, str]:
+    """Return the options that set a bool to True and to False."""
+    return one.metadata.get("flags", (option_of(one.name), option_of(f"no_{one.name}")))
 
 
 def headline(config: RunConfig) -> str:

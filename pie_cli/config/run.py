@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Le
+from annotated_types import Ge, Le, Len
 
 from pie_cli.config.recipes import RECIPES, Recipe
-from pie_cli.data.base import DatasetName
+from pie_cli.data.base import DATASETS, DataConfig
 from pie_cli.errors import UsageError
 from pie_cli.models.config import ModelConfig, PIEConfig, RAEConfig, VAEConfig, WAEConfig
 from pie_cli.settings import Count, Noise, Positive, S, Seed, Settings, Share, Weight, build, setting
@@ -34,7 +35,9 @@ class TrainingConfig(Settings):
     A field that is None follows from the model; `RunConfig.resolved` has its value.
     """
 
-    dataset: DatasetName = setting("mnist", "Images; digits are scikit-learn's 1,797, which need no download.")
+    dataset: Annotated[str, Len(1, 255)] = setting(
+        "mnist", "Images: the name of a set, or what one's own are called.", option=False
+    )
     epochs: Annotated[int, Ge(1), Le(1_000_000)] = setting(FULL_EPOCHS, "Passes over the training images.", name="")
     batch_size: Count = setting(128, "Images per step, over all devices.", name="")
     lr: Positive | None = setting(
@@ -97,9 +100,16 @@ class RunConfig:
     model: ModelConfig
     training: TrainingConfig | None  # as given, see `resolved`; None if trained elsewhere
     recipe: Recipe = "stable"  # the set of defaults that it starts from
+    data: DataConfig | None = None  # which images they are, if they are one's own
+    images: str | None = None  # where one's own lay; two runs of the same images in two places are the same
 
     def __post_init__(self) -> None:
         pie, given = self.model, self.training
+        if given is not None and (given.dataset in DATASETS) == (self.data is not None):
+            known = f"dataset must be one of {', '.join(DATASETS)}, got {given.dataset!r}"
+            raise ValueError(f"{known}; of one's own images it must be known which they are")
+        if given is not None and not re.fullmatch(r"[^/\\\0]+", given.dataset):  # it is part of a folder's name
+            raise ValueError(f"dataset must be a name without slashes, got {given.dataset!r}")
         if not isinstance(pie, PIEConfig):
             self._check_that_nothing_is_of_pie()
             return
@@ -150,8 +160,8 @@ class RunConfig:
         return replace(given, **{k: v for k, v in self._derived().items() if getattr(given, k) is None})
 
     @property
-    def dataset(self) -> DatasetName | None:
-        """The images that the model was trained on; None if they are not known."""
+    def dataset(self) -> str | None:
+        """What the images are called that the model was trained on; None if they are not known."""
         return self.training.dataset if self.training else None
 
     @property
@@ -160,12 +170,16 @@ class RunConfig:
         return self.training is not None and self.training.epochs < FULL_EPOCHS
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what config.json holds: every value resolved, and ε₀ beside ε₀², since other programs take ε₀."""
+        """Return what is trained: every value resolved, and ε₀ beside ε₀², since other programs take ε₀.
+
+        config.json holds this, and `images` beside it.
+        """
         model = {"name": self.model_name, **self.model.resolved()}
         if isinstance(self.model, PIEConfig):
             model |= {"eps0": math.sqrt(self.model.eps2)}
         training = asdict(self.resolved) if self.training else None
         value = {"format": FORMAT, "recipe": self.recipe, "model": model, "training": training}
+        value |= {"data": asdict(self.data)} if self.data else {}
         return dict(json.loads(json.dumps(value)))  # tuples become lists, as when the file is read
 
     @classmethod
@@ -176,7 +190,7 @@ class RunConfig:
         """
         if value.get("format") != FORMAT:
             raise ValueError(f"it is not of format {FORMAT} (written by a newer version of this program?)")
-        parts, recipe = value.keys() - {"recipe"}, value.get("recipe", "stable")
+        parts, recipe = value.keys() - {"recipe", "data", "images"}, value.get("recipe", "stable")
         if parts != {"format", "model", "training"} or not isinstance(value["training"], dict | None):
             raise ValueError("its parts are not those of a run's configuration")
         model = dict(value["model"]) if isinstance(value["model"], dict) else {}
@@ -189,7 +203,10 @@ class RunConfig:
         if name == "pie":  # older files have one contraction for all blocks
             model.setdefault("linear_contraction", model.get("contraction"))
         training = build(TrainingConfig, value["training"]) if value["training"] is not None else None
-        return cls(build(CONFIGS[name], model), training, recipe).unresolved()
+        data = build(DataConfig, value["data"]) if "data" in value else None
+        if not isinstance(images := value.get("images"), str | None):
+            raise ValueError("its images are not a path")
+        return cls(build(CONFIGS[name], model), training, recipe, data, images).unresolved()
 
     def unresolved(self) -> RunConfig:
         """Return the same configuration, with None for each value that would follow anyway.
@@ -197,7 +214,7 @@ class RunConfig:
         Replacing a value in it then has the same consequences as in a new configuration.
         """
         training = _opened(self.training, self._derived()) if self.training else None
-        return RunConfig(_opened(self.model, self.model.derived()), training, self.recipe)
+        return replace(self, model=_opened(self.model, self.model.derived()), training=training)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, RunConfig) and self.to_dict() == other.to_dict()
@@ -215,5 +232,7 @@ class RunConfig:
     def differences(self, other: RunConfig) -> list[str]:
         """Return the fields that differ, as "lr: 0.001, now 0.002"."""
         parts = ((c.recipe, c.to_dict()) for c in (self, other))
-        old, new = ({"recipe": recipe, **of["model"], **(of["training"] or {})} for recipe, of in parts)
+        old, new = (
+            {"recipe": recipe, **of["model"], **(of["training"] or {}), **of.get("data", {})} for recipe, of in parts
+        )
         return [f"{key}: {old.get(key)}, now {new.get(key)}" for key in {**old, **new} if old.get(key) != new.get(key)]

@@ -7,15 +7,15 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pie_cli.data.base import Dataset
 from pie_cli.errors import UnusableRun
-from pie_cli.io.files import read_bytes, read_json, write_json
+from pie_cli.io.files import read_bytes, read_sealed, write_sealed
 from pie_cli.io.tensors import LARGEST_FILE, digest
+from pie_cli.metrics import inception
 from pie_cli.metrics.realism import Panel
 from pie_cli.plots import figures
 from pie_cli.runs.folder import Run
@@ -55,7 +55,9 @@ def _training_of(run: Run) -> str:
 
 
 def judgement_of(dataset: Dataset, panel: Panel) -> str:
-    """Return which test images, and which classifiers, a measurement depends on."""
+    """Return which test images, and which classifiers, a measurement depends on; without classes, whether Inception."""
+    if dataset.classes is None:
+        return f"{dataset.test.sha256} {'inception' if inception.weights() else 'nobody'}"
     states = (judge.classifier.state_dict() for judge in panel.judges)
     judges = " ".join(digest({name: tensor.cpu() for name, tensor in state.items()}, "") for state in states)
     return f"{dataset.test.sha256} {judges}"
@@ -66,7 +68,7 @@ def keep(path: Path, key: str, evaluation: Evaluation) -> None:
     arrays = {**{name: getattr(evaluation, name) for name in ARRAYS}, **evaluation.pictures}
     npz = figures.save_data(path.with_suffix(""), **arrays)
     numbers, audit = without_nan(evaluation.numbers), without_nan(evaluation.audit)
-    _write_sealed(path, {"key": key, "numbers": numbers, "audit": audit, "arrays": _sha256(npz.read_bytes())})
+    write_sealed(path, {"key": key, "numbers": numbers, "audit": audit, "arrays": _sha256(npz.read_bytes())})
 
 
 def kept(path: Path, key: str) -> Evaluation | None:
@@ -82,7 +84,7 @@ def recorded(run: Run, dataset: Dataset, panel: Panel) -> Evaluation | None:
 
 def _kept(path: Path, expected: Callable[[str], bool]) -> Evaluation | None:
     try:
-        stored, content = _read_sealed(path), read_bytes(path.with_suffix(".npz"), LARGEST_ARRAYS)
+        stored, content = read_sealed(path), read_bytes(path.with_suffix(".npz"), LARGEST_ARRAYS)
         if not expected(stored["key"]) or _sha256(content) != stored["arrays"]:
             return None
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
@@ -98,27 +100,14 @@ def _kept(path: Path, expected: Callable[[str], bool]) -> Evaluation | None:
 def remembered(path: Path, key: str, measure: Callable[[], Mapping[str, float]]) -> dict[str, float]:
     """Return numbers from a file that has them under this key; otherwise measure them, and keep them there."""
     try:
-        stored = _read_sealed(path)
+        stored = read_sealed(path)
         if stored["key"] == key:
             return with_nan(stored["numbers"])
     except Exception:  # noqa: S110  # whatever is wrong with it, it can be made again
         pass
     numbers = dict(measure())
-    _write_sealed(path, {"key": key, "numbers": without_nan(numbers)})
+    write_sealed(path, {"key": key, "numbers": without_nan(numbers)})
     return numbers
-
-
-def _write_sealed(path: Path, stored: dict[str, Any]) -> None:
-    """Write JSON with a SHA-256 over all that it says."""
-    write_json(path, stored | {"sha256": _sha256(json.dumps(stored).encode())})
-
-
-def _read_sealed(path: Path) -> dict[str, Any]:
-    """Return what `_write_sealed` wrote. Raises an exception of some kind if it says anything else."""
-    stored: dict[str, Any] = read_json(path)
-    if stored.pop("sha256") != _sha256(json.dumps(stored).encode()):
-        raise ValueError(f"{path} is damaged")
-    return stored
 
 
 def without_nan(values: Mapping[str, float]) -> dict[str, float | None]:

@@ -1,7 +1,7 @@
 """The figures of merit of a trained run, measured once and kept in its folder."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -12,10 +12,12 @@ from pie_cli import constants as paper
 from pie_cli.data.base import Dataset
 from pie_cli.evaluation import measure
 from pie_cli.evaluation.cache import Evaluation, keep, kept, key_of
+from pie_cli.metrics.inception import inception_frechet_distance
 from pie_cli.metrics.inference import clean, encode_pairs, in_batches, interpolate, prior_samples
 from pie_cli.metrics.realism import Panel
 from pie_cli.models.base import PROJECTION_STEPS, Autoencoder
 from pie_cli.models.pie import PIE
+from pie_cli.plots.figures import kind_of
 from pie_cli.runs.folder import Run
 
 MEASURES = {
@@ -69,6 +71,17 @@ MEASURES = {
 }  # what tables call the figures of merit, in their order
 
 
+def measures_of(classes: Sequence[str] | None) -> dict[str, str]:
+    """Return `MEASURES` in the words of these classes; without classes Inception's distance stands beside them."""
+    if kind_of(classes) == "digit":
+        return MEASURES
+    worded = {name: text.replace("accepted as digits", "accepted") for name, text in MEASURES.items()}
+    worded = {name: text.replace("digits", "classes") for name, text in worded.items()}
+    if classes is None:
+        worded["inception_frechet_distance"] = "samples at N(0, 1): Fréchet distance in Inception's features (FID)"
+    return worded
+
+
 def evaluate(run: Run, dataset: Dataset, panel: Panel, device: str) -> Evaluation:
     """Return the run's figures of merit, from its folder where they were measured of the same weights before.
 
@@ -82,7 +95,7 @@ def evaluate(run: Run, dataset: Dataset, panel: Panel, device: str) -> Evaluatio
         model = run.load_model(device)
         numbers = {"parameters": float(sum(p.numel() for p in model.parameters()))}
         numbers["training_seconds"] = float(run.provenance.get("wall_seconds", math.nan))
-        codes, known = (in_batches(model.encode, clean(of), model) for of in (dataset.test, dataset.train))
+        codes, known = (in_batches(model.encode, of, model) for of in (dataset.test, dataset.train))
         numbers |= measure.reconstruction(model, codes, dataset, panel) | measure.knowledge(codes, known, dataset)
         of_planes, plane = measure.planes(codes, dataset.test.labels, run.config.quick)
         numbers |= of_planes | measure.paths(model, codes, dataset, panel)
@@ -92,6 +105,8 @@ def evaluate(run: Run, dataset: Dataset, panel: Panel, device: str) -> Evaluatio
         count = measure.sample_count(dataset)
         numbers |= measure.fitted_priors(model, known, panel, count)
         sampled, audited, each, drawn = measure.samples(model, count, panel)
+        if dataset.classes is None:
+            sampled["inception_frechet_distance"] = inception_frechet_distance(dataset.test, drawn)
         # Only what is finite can be kept, so only that is returned, now and later.
         finite = {name: value if math.isfinite(value) else math.nan for name, value in (numbers | sampled).items()}
         evaluation = Evaluation(finite, audited, each.numpy(), plane.numpy(), pictures(model, dataset, drawn))
@@ -106,6 +121,8 @@ def pictures(model: Autoencoder, dataset: Dataset, drawn: Tensor) -> Mapping[str
     images (0, 1), (2, 3), …, which are not chosen for their looks, as (rows, columns, C, H, W).
     """
     rows = torch.arange(2 * min(paper.MANY_INTERPOLATIONS, len(dataset.test) // 2)).view(-1, 2)
+    if not len(rows):  # a single image
+        rows = torch.zeros(1, 2, dtype=torch.long)
     ends, t = encode_pairs(model, dataset.test, rows), torch.linspace(0, 1, paper.COLUMNS)
     shown = {
         "reconstructions": in_batches(model.reconstruct, clean(dataset.test[: paper.RECONSTRUCTIONS]), model),

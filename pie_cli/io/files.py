@@ -1,6 +1,7 @@
 """Writing files whole or not at all, and reading files that are not trusted: of bounded size and one meaning only."""
 
 import contextlib
+import hashlib
 import json
 import os
 import stat
@@ -85,6 +86,19 @@ def read_bytes(path: Path, largest: int) -> bytes:
 def read_json(path: Path) -> dict[str, Any]:
     """Return the JSON object in a file. Raises OSError and ValueError as `read_bytes` and `parse_json` do."""
     return parse_json(read_bytes(path, LARGEST_JSON).decode("utf-8"))
+
+
+def write_sealed(path: Path, stored: dict[str, Any]) -> None:
+    """Write JSON with a SHA-256 over all that it says."""
+    write_json(path, stored | {"sha256": hashlib.sha256(json.dumps(stored).encode()).hexdigest()})
+
+
+def read_sealed(path: Path) -> dict[str, Any]:
+    """Return what `write_sealed` wrote. Raises an exception of some kind if it says anything else."""
+    stored: dict[str, Any] = read_json(path)
+    if stored.pop("sha256") != hashlib.sha256(json.dumps(stored).encode()).hexdigest():
+        raise ValueError(f"{path} is damaged")
+    return stored
 
 
 def parse_json(text: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import html
 import re
+from collections.abc import Sequence
 
 
 def one_line(text: str) -> str:
@@ -19,3 +20,9 @@ def number(value: float) -> str:
     """Return the shortest text that reads back as this number: 0.01, 1, 0.010000001."""
     short = f"{value:g}"
     return short if float(short) == value else repr(value)
+
+
+def few(names: Sequence[str]) -> str:
+    """Return up to five names in a list, and how many more there are."""
+    more = f" and {len(names) - 5:,} more" if len(names) > 5 else ""
+    return f"{', '.join(map(str, names[:5]))}{more}"

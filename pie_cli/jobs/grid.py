@@ -7,7 +7,6 @@ can be added and lost at any time, on one machine or on several (see `locks` for
 """
 
 import multiprocessing
-import os
 import signal
 import sys
 import time
@@ -26,7 +25,7 @@ from torch import Tensor
 
 from pie_cli.config.run import RunConfig
 from pie_cli.data.base import Dataset
-from pie_cli.data.load import load_dataset
+from pie_cli.data.load import ImageSource
 from pie_cli.errors import Interrupted, PIEError, mendable
 from pie_cli.evaluation.evaluate import evaluate
 from pie_cli.io.locks import Held
@@ -34,7 +33,7 @@ from pie_cli.jobs.display import GridDisplay
 from pie_cli.metrics.realism import Panel
 from pie_cli.runs.find import run_of
 from pie_cli.runs.folder import Run
-from pie_cli.runtime import Execution, compute_in_float32, keep_freed_memory, one_thread, raise_on_signals
+from pie_cli.runtime import Execution, compute_in_float32, cores, keep_freed_memory, one_thread, raise_on_signals
 from pie_cli.training.display import Display
 from pie_cli.training.launch import train_run
 
@@ -44,10 +43,10 @@ REPORT_SECONDS = 1.0  # between a worker's messages
 
 @dataclass(frozen=True)
 class Place:
-    """Where a grid of runs is stored, and where it computes."""
+    """What a grid of runs is trained on, where it is stored, and where it computes."""
 
     results_dir: Path  # folder of the runs
-    data_dir: Path | None  # folder of the data set; None stands for the cache folder
+    images: ImageSource
     accelerator: str  # as `find_accelerator` returns it
     jobs: int  # runs at once
 
@@ -58,10 +57,7 @@ class Place:
 
 def default_jobs(accelerator: str) -> int:
     """Return how many runs to train at once: one per core on a CPU, where single threads waste least; one on a GPU."""
-    if accelerator != "cpu":
-        return 1
-    # A cluster may give a job only some of a machine's cores.
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return cores() if accelerator == "cpu" else 1
 
 
 def train_and_evaluate(
@@ -139,13 +135,13 @@ def _work(runs: Sequence[Run], place: Place, end: Connection) -> None:
     """Train and evaluate runs until all are done, here or elsewhere; this is a worker's whole process."""
 
     @cache
-    def data(name: str) -> Dataset:
-        # The caller has fetched the data.
-        return load_dataset(name, place.data_dir, offline=True, report=lambda line: None)
+    def data() -> Dataset:
+        # The caller has fetched or prepared the images.
+        return place.images.fetched.load(lambda line: None)
 
     @cache
-    def judged(name: str, quick: bool) -> tuple[Dataset, Panel]:
-        dataset = data(name).quick if quick else data(name)
+    def judged(quick: bool) -> tuple[Dataset, Panel]:
+        dataset = data().quick if quick else data()
         return dataset, Panel.load_or_train(place.results_dir, dataset)  # waits if the caller is still training it
 
     def take(run: Run) -> bool:
@@ -155,10 +151,9 @@ def _work(runs: Sequence[Run], place: Place, end: Connection) -> None:
         try:
             with run.lock():
                 if not run.evaluated:  # another process may just have done it
-                    name = run.config.resolved.dataset
-                    train_run(run, data(name), Execution(place.accelerator), messenger)
+                    train_run(run, data(), Execution(place.accelerator), messenger)
                     messenger.send("evaluating")
-                    evaluate(run, *judged(name, run.config.quick), place.accelerator)
+                    evaluate(run, *judged(run.config.quick), place.accelerator)
                     messenger.send("done")
                 return True
         except Held:

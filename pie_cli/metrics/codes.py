@@ -1,7 +1,11 @@
 """Figures of merit of codes: what z knows of the classes, how normal it is, how true a map of it is.
 
-The same input always gives the same number. scikit-learn and scipy are imported where they are used: they cost seconds.
+The same input always gives the same number, and too few codes for a measure give nan. scikit-learn and scipy are
+imported where they are used: they cost seconds.
 """
+
+import math
+import warnings
 
 import numpy as np
 import torch
@@ -9,9 +13,13 @@ from torch import Tensor
 
 Array = Tensor | np.ndarray
 
+FIFTHS = 5  # parts of a cross-validation
+
 
 def knn_accuracy(train_codes: Array, train_labels: Array, codes: Array, labels: Array, k: int = 5) -> float:
     """Return the accuracy in [0, 1] of a k-nearest-neighbour classifier of codes (N, d)."""
+    if len(train_codes) < k:
+        return math.nan
     from sklearn.neighbors import KNeighborsClassifier
 
     classifier = KNeighborsClassifier(k).fit(_rows(train_codes), np.asarray(train_labels))
@@ -21,16 +29,26 @@ def knn_accuracy(train_codes: Array, train_labels: Array, codes: Array, labels: 
 def cross_validated_knn_accuracy(codes: Array, labels: Array, k: int = 5) -> float:
     """Return the accuracy in [0, 1] of a k-nearest-neighbour classifier of codes (N, d), each fifth by the other four.
 
-    Raises ValueError if no class has five codes.
+    It is nan if no class has five codes.
     """
+    if np.unique(labels, return_counts=True)[1].max(initial=0) < FIFTHS or len(codes) * (FIFTHS - 1) // FIFTHS < k:
+        return math.nan
     from sklearn.model_selection import cross_val_score
     from sklearn.neighbors import KNeighborsClassifier
 
-    return float(cross_val_score(KNeighborsClassifier(k), _rows(codes), np.asarray(labels), cv=5).mean())
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The least populated class", UserWarning)  # some folds lack it, no more
+        scores = cross_val_score(KNeighborsClassifier(k), _rows(codes), np.asarray(labels), cv=FIFTHS)
+    return float(scores.mean())
 
 
 def linear_probe_accuracy(train_codes: Array, train_labels: Array, codes: Array, labels: Array) -> float:
-    """Return the accuracy in [0, 1] of logistic regression on codes (N, d), standardised by the training codes."""
+    """Return the accuracy in [0, 1] of logistic regression on codes (N, d), standardised by the training codes.
+
+    It is nan if all training codes are of one class.
+    """
+    if len(np.unique(train_labels)) < 2:
+        return math.nan
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
@@ -55,6 +73,8 @@ def code_statistics(codes: Array) -> dict[str, float]:
     from scipy.stats import kurtosis
 
     z = _rows(codes)
+    if len(z) < 2:
+        return dict.fromkeys(("largest_mean", "std", "kurtosis", "largest_covariance"), math.nan)
     mean = float(np.abs(z.mean(0)).max())
     covariance = np.cov(z.T).reshape(z.shape[1], z.shape[1])
     return {
@@ -74,15 +94,23 @@ def trustworthiness(original: Array, reduced: Array, k: int = 5, points: int = 2
     from sklearn.manifold import trustworthiness as score
 
     chosen = np.random.default_rng(seed).permutation(len(reduced))[:points]
-    return float(score(_rows(original)[chosen], _rows(reduced)[chosen], n_neighbors=k))
+    if 2 * k >= len(chosen):
+        return math.nan
+    return float(score(_rows(original[chosen]), _rows(reduced[chosen]), n_neighbors=k))
 
 
 def silhouette(codes: Array, labels: Array, points: int = 2000, seed: int = 0) -> float:
-    """Return in [−1, 1], 1 best, how well labels separate codes (N, d), at most `points` of them (Rousseeuw 1987)."""
+    """Return in [−1, 1], 1 best, how well labels separate codes (N, d), at most `points` of them (Rousseeuw 1987).
+
+    It is nan of a single class, and where no class has two codes.
+    """
     from sklearn.metrics import silhouette_score
 
     chosen = np.random.default_rng(seed).permutation(len(codes))[:points]
-    return float(silhouette_score(_rows(codes)[chosen], np.asarray(labels)[chosen]))
+    known = np.asarray(labels)[chosen]
+    if not 2 <= len(np.unique(known)) < len(known):
+        return math.nan
+    return float(silhouette_score(_rows(codes)[chosen], known))
 
 
 def distance_from_gaussian(points: Array, directions: int = 100, seed: int = 0) -> float:
@@ -93,6 +121,8 @@ def distance_from_gaussian(points: Array, directions: int = 100, seed: int = 0) 
     from scipy.stats import kstest
 
     rows = _rows(points)
+    if len(rows) < 2 or not np.isfinite(rows).all():
+        return math.nan
     projections = (rows - rows.mean(0)) @ np.random.default_rng(seed).normal(size=(rows.shape[1], directions))
     projections /= projections.std(0)
     return float(np.mean([kstest(column, "norm").statistic for column in projections.T]))

@@ -13,6 +13,7 @@ from torch import Tensor
 from pie_cli.runtime import one_thread
 
 NEIGHBOURS = 15
+FEWEST = 4  # codes of which UMAP makes a plane
 
 
 def _umap() -> Any:
@@ -37,17 +38,20 @@ def _keep_compiled_until_the_end() -> None:
 
 
 def umap_plane(codes: Tensor, seed: int) -> Tensor:
-    """Return UMAP's two-dimensional embedding (N, 2) of codes (N, d), the same for the same seed."""
+    """Return UMAP's two-dimensional embedding (N, 2) of codes (N, d), the same for the same seed; nan of too few."""
+    if len(codes) < FEWEST:
+        return torch.full((len(codes), 2), torch.nan)
+    count = min(NEIGHBOURS, len(codes))
     with warnings.catch_warnings():
         # UMAP warns that it will run on one thread, and that new points cannot be added: both are meant.
         warnings.filterwarnings("ignore", category=UserWarning, module="umap")
         from sklearn.neighbors import NearestNeighbors
 
         # Exact neighbours: at this size as fast as UMAP's approximation, which costs half a minute to compile.
-        neighbours = NearestNeighbors(n_neighbors=NEIGHBOURS).fit(codes.numpy())
+        neighbours = NearestNeighbors(n_neighbors=count).fit(codes.numpy())
         distances, indices = neighbours.kneighbors(codes.numpy())
         known = (indices, distances.astype(np.float32), None)
-        reducer = _umap()(n_neighbors=NEIGHBOURS, min_dist=0.1, random_state=seed, n_jobs=1, precomputed_knn=known)
+        reducer = _umap()(n_neighbors=count, min_dist=0.1, random_state=seed, n_jobs=1, precomputed_knn=known)
         # Where the neighbour graph falls apart, UMAP places its components by NumPy's global generator; and its numba
         # changes the number of threads that torch uses, which is put back.
         state = np.random.get_state()

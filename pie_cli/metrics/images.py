@@ -14,6 +14,8 @@ Kernel = Literal["four", "eight"]
 Border = Literal["valid", "reflect", "zero"]
 
 CHUNK = 1000  # images handled at a time, so that memory stays bounded
+LARGEST = 2**24  # pixel values handled at a time
+WINDOW = 11  # pixels of a side of the structural similarity's window, half of which is reflected at the border
 LAPLACIANS = {
     "four": [[0.0, 1.0, 0.0], [1.0, -4.0, 1.0], [0.0, 1.0, 0.0]],
     "eight": [[1.0, 1.0, 1.0], [1.0, -8.0, 1.0], [1.0, 1.0, 1.0]],
@@ -31,6 +33,9 @@ def laplacian_variance(images: Tensor, kernel: Kernel = "four", border: Border =
     The border "valid" uses only responses that lie wholly inside the image; "reflect" and "zero" pad it by one pixel.
     Raises ValueError for an unknown kernel or border.
     """
+    if images.numel() > LARGEST and len(images) > 1:  # what the response needs stays bounded
+        parts = images.split(max(1, LARGEST // images[0].numel()))
+        return torch.cat([laplacian_variance(part, kernel, border) for part in parts])
     for name, value, known in (("kernel", kernel, LAPLACIANS), ("border", border, BORDERS)):
         if value not in known:
             raise ValueError(f"{name} must be one of {sorted(known)}, got {value!r}")
@@ -44,8 +49,10 @@ def laplacian_variance(images: Tensor, kernel: Kernel = "four", border: Border =
 
 
 def sharpness(images: Tensor) -> tuple[float, float]:
-    """Return the mean of `laplacian_variance` over at least two images, as in Table 1, and its standard error."""
+    """Return the mean of `laplacian_variance`, as in Table 1, and its standard error, nan of a single image."""
     values = laplacian_variance(images).double()
+    if len(values) < 2:
+        return values.mean().item(), math.nan
     return values.mean().item(), values.std().item() / math.sqrt(len(values))
 
 
@@ -65,8 +72,11 @@ def reconstruction_mse(x: Tensor, x_hat: Tensor, clip: bool = True) -> float:
 def ssim(x: Tensor, x_hat: Tensor) -> Tensor:
     """Return the structural similarity of each image and its reconstruction clipped to [0, 1], shape (N,).
 
-    At most 1, for equal images (Wang et al. 2004, doi:10.1109/TIP.2003.819861: Gaussian window of σ = 1.5).
+    At most 1, for equal images (Wang et al. 2004, doi:10.1109/TIP.2003.819861: Gaussian window of σ = 1.5). It is nan
+    where a side has no more pixels than half of the window.
     """
+    if min(x.shape[2:]) <= WINDOW // 2:
+        return x.new_full((len(x),), torch.nan)
     from torchmetrics.functional.image import structural_similarity_index_measure
 
     values = [

@@ -1,23 +1,45 @@
 """Whole image sets through a model, a batch at a time, so that memory stays bounded."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from math import prod
 
 import torch
 from torch import Tensor
 
 from pie_cli.data.base import Dataset, ImageSet
+from pie_cli.metrics.images import squared_error
 from pie_cli.models.base import PROJECTION_RATE, Autoencoder
 from pie_cli.models.pie import PIE
 
 BATCH = 1_000
+BATCH_VALUES = 2**20  # pixel values in a batch: fewer of large images
 FITTED_CODES = 10_000  # that priors are fitted to
 
 
-def in_batches(function: Callable[[Tensor], Tensor], inputs: Tensor, model: Autoencoder) -> Tensor:
-    """Return function(inputs) on the CPU, computed a batch at a time on the model's device."""
+def batch_size(image_shape: tuple[int, ...]) -> int:
+    """Return how many images of a shape (C, H, W) are handled at a time."""
+    return max(1, min(BATCH, BATCH_VALUES // prod(image_shape)))
+
+
+def batches(images: Tensor | ImageSet) -> Iterator[Tensor]:
+    """Return the images as floats, a batch at a time; an image set's are clean, and what was read is given back."""
+    if isinstance(images, Tensor):
+        yield from images.split(batch_size(images.shape[1:]))
+        return
+    for chunk in images.images.split(batch_size(images.images.shape[1:])):
+        yield chunk.float() / 255
+        images.release()
+
+
+def in_batches(function: Callable[[Tensor], Tensor], inputs: Tensor | ImageSet, model: Autoencoder) -> Tensor:
+    """Return function(inputs) on the CPU, computed a batch at a time on the model's device.
+
+    The inputs are images, or codes, of which there are as many in a batch as of the images that they become.
+    """
     device = next(model.parameters()).device
+    parts = batches(inputs) if isinstance(inputs, ImageSet) else inputs.split(batch_size(model.image_shape))
     with torch.no_grad():
-        return torch.cat([function(batch.to(device)).cpu() for batch in inputs.split(BATCH)])
+        return torch.cat([function(batch.to(device)).cpu() for batch in parts])
 
 
 def prior_samples(model: Autoencoder, count: int, std: float, seed: int) -> tuple[Tensor, Tensor]:
@@ -28,7 +50,7 @@ def prior_samples(model: Autoencoder, count: int, std: float, seed: int) -> tupl
 
 def fitted_codes(model: Autoencoder, dataset: Dataset) -> Tensor:
     """Return the codes of the first `FITTED_CODES` training images: what fitted priors rest on."""
-    return in_batches(model.encode, clean(dataset.train[:FITTED_CODES]), model)
+    return in_batches(model.encode, dataset.train[:FITTED_CODES], model)
 
 
 def projections(model: Autoencoder, images: Tensor, steps: int, rate: float = PROJECTION_RATE) -> Tensor:
@@ -36,14 +58,24 @@ def projections(model: Autoencoder, images: Tensor, steps: int, rate: float = PR
     return in_batches(lambda x: model.decode(model.project(x, steps, rate)), images, model)
 
 
-def decode_kept(model: PIE, images: Tensor, keep: int) -> Tensor:
-    """Return the images decoded from z and the `keep` residual levels nearest to it."""
+def decode_kept(model: PIE, x: Tensor, keep: int) -> Tensor:
+    """Return the images decoded from z and the `keep` residual levels nearest to it, of a batch x."""
+    z, residuals, _ = model(x)
+    return model.decode(z, residuals, keep=keep)
 
-    def decoded(x: Tensor) -> Tensor:
-        z, residuals, _ = model(x)
-        return model.decode(z, residuals, keep=keep)
 
-    return in_batches(decoded, images, model)
+def decoded_beside(
+    decode: Callable[[Tensor], Tensor], images: ImageSet, model: Autoencoder, count: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return what becomes of the first `count` images, and of each the squared error (N,) and the largest one (N,)."""
+    first, errors, missing = list[Tensor](), list[Tensor](), count
+    for x in batches(images):
+        decoded = in_batches(decode, x, model)
+        errors.append(torch.stack([squared_error(x, decoded), (decoded - x).abs().flatten(1).amax(1)]))
+        first.append(decoded[:missing])
+        missing -= len(first[-1])
+    squared, largest = torch.cat(errors, 1)
+    return torch.cat(first), squared, largest
 
 
 def clean(images: ImageSet) -> Tensor:
@@ -52,13 +84,13 @@ def clean(images: ImageSet) -> Tensor:
 
 
 def random_tenth(images: ImageSet) -> Tensor:
-    """Return a tenth of the images, drawn at random, as floats in [0, 1]: for what takes long."""
-    return clean(images.some(len(images) // 10))
+    """Return a tenth of the images, at least one, drawn at random, as floats in [0, 1]: for what takes long."""
+    return clean(images.some(max(1, len(images) // 10)))
 
 
 def encode_pairs(model: Autoencoder, images: ImageSet, pairs: Tensor) -> Tensor:
     """Return the codes (P, 2, d) of the images with indices `pairs` (P, 2)."""
-    return in_batches(model.encode, clean(images)[pairs.flatten()], model).unflatten(0, (-1, 2))
+    return in_batches(model.encode, images.take(pairs.flatten()).float() / 255, model).unflatten(0, (-1, 2))
 
 
 def interpolate(model: Autoencoder, ends: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:

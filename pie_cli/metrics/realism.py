@@ -11,20 +11,25 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from pie_cli.data.base import Dataset
+from pie_cli.data.base import Dataset, ImageSet
 from pie_cli.metrics.classifier import (
+    SMALLEST_SIDE,
     Classifier,
     confidence,
     features_of,
     load_or_train_classifiers,
     predictions,
 )
-from pie_cli.metrics.inference import clean
 
 CHUNK = 1000  # rows handled at a time, so that memory stays bounded
 NEIGHBOURS = 5  # a point's neighbourhood reaches to its fifth nearest neighbour
 LEAST_SURE = 0.05  # share of the real images that are less sure than an accepted one
 SPREAD = ("frechet_distance", "accepted")  # measures whose spread over the judges is told
+# Every measure of realism, as `Panel.realism` names it.
+REALISM = (
+    *("frechet_distance", "precision", "recall", "density", "coverage", "confidence", "accepted"),
+    *(f"{name}_spread" for name in SPREAD),
+)
 
 
 @dataclass(frozen=True)
@@ -64,6 +69,15 @@ class Judge:
         inside = (torch.cdist(points, self.real) < self.radii for points in features.split(CHUNK))
         return self._accepted(features, torch.cat([near.any(1) for near in inside]))
 
+    def can_compare(self, images: Tensor) -> bool:
+        """Return whether images and real ones have `k` neighbours each in their own set."""
+        return self.k < min(len(self.real), len(images))
+
+    @torch.no_grad()
+    def sees(self, labels: Tensor) -> Tensor:
+        """Return whether the classifier sees its class, of `labels` (M,), in each real image, (M,)."""
+        return self.classifier.head(self.real).argmax(1).cpu() == labels
+
     def recognises(self, images: Tensor, labels: Tensor) -> Tensor:
         """Return whether the classifier sees its class, of `labels` (N,), in each finite image, (N,)."""
         finite = images.flatten(1).isfinite().all(1).cpu()
@@ -73,10 +87,11 @@ class Judge:
         """Return how real the images look.
 
         One that is not finite counts as unreal in "accepted" and in `precision_recall_density_coverage`, and makes
-        "frechet_distance" and "confidence" (the mean largest class probability) nan.
+        "frechet_distance" and "confidence" (the mean largest class probability) nan. Of too few images all are nan.
         """
         features = self._features(images)
-        _check_neighbours(self.k, self.real, features)
+        if not self.can_compare(images):
+            return dict.fromkeys(REALISM[: -len(SPREAD)], math.nan)
         counts, found = _compare(self.real, self.radii, features, self.k)
         return {
             "frechet_distance": frechet_distance(self.real, features),
@@ -100,23 +115,35 @@ class Judge:
 
 @dataclass(frozen=True)
 class Panel:
-    """Several judges, whose classifiers differ in their seed. What it says is their mean."""
+    """Several judges, whose classifiers differ in their seed. What it says is their mean.
+
+    Images without classes, or too small for a classifier, have no judges, and of them every measure is nan.
+    """
 
     judges: Sequence[Judge]
 
     @classmethod
-    def of(cls, classifiers: Sequence[Classifier], real: Tensor) -> Self:
+    def of(cls, classifiers: Sequence[Classifier], real: Tensor | ImageSet) -> Self:
         """Return a judge for each classifier, beside the same real images (M, C, H, W)."""
         return cls([Judge(classifier, features_of(classifier, real)) for classifier in classifiers])
 
     @classmethod
     def load_or_train(cls, cache: Path, dataset: Dataset, report: Callable[[str], None] = lambda message: None) -> Self:
         """Return the judges of a data set, beside its test images (see `load_or_train_classifiers`)."""
-        return cls.of(load_or_train_classifiers(cache, dataset.train, dataset.name, report), clean(dataset.test))
+        if dataset.classes is None or min(dataset.image_shape[1:]) < SMALLEST_SIDE:
+            return cls([])
+        classes = len(dataset.classes)
+        return cls.of(load_or_train_classifiers(cache, dataset.train, dataset.name, report, classes), dataset.test)
 
     def mean(self, measure: Callable[[Judge], float]) -> float:
         """Return the mean of a measure."""
-        return fmean(map(measure, self.judges))
+        return fmean(map(measure, self.judges)) if self.judges else math.nan
+
+    def accuracy(self, labels: Tensor | None) -> float:
+        """Return the share of the real images whose class, of `labels` (M,), the classifiers see."""
+        if labels is None:
+            return math.nan
+        return self.mean(lambda judge: judge.sees(labels).double().mean().item())
 
     def frechet_distance(self, images: Tensor) -> float:
         """Return the mean of `Judge.frechet_distance`."""
@@ -124,6 +151,8 @@ class Panel:
 
     def realism(self, images: Tensor) -> dict[str, float]:
         """Return the mean of `Judge.realism`, and the standard deviation over the judges of what `SPREAD` names."""
+        if not self.judges:
+            return dict.fromkeys(REALISM, math.nan)
         each = [judge.realism(images) for judge in self.judges]
         numbers = {name: fmean(of[name] for of in each) for name in each[0]}
         if len(each) > 1:
@@ -139,10 +168,11 @@ def _spread(values: list[float]) -> float:
 def frechet_distance(a: Tensor, b: Tensor) -> float:
     """Return the squared Fréchet distance between Gaussians fitted to features a (N, D) and b (M, D).
 
-    |μ_a − μ_b|² + Tr(Σ_a + Σ_b − 2 (Σ_a Σ_b)^½), Dowson & Landau 1982; nan if a feature is not finite. With Σ = R Rᵀ
+    |μ_a − μ_b|² + Tr(Σ_a + Σ_b − 2 (Σ_a Σ_b)^½), Dowson & Landau 1982; nan if a feature is not finite, or if
+    there are fewer than two of them, of which nobody knows a covariance. With Σ = R Rᵀ
     the trace of the root is the sum of the singular values of R_aᵀ R_b, which needs no complex arithmetic.
     """
-    if not (a.isfinite().all() and b.isfinite().all()):
+    if min(len(a), len(b)) < 2 or not (a.isfinite().all() and b.isfinite().all()):
         return math.nan
     (mean_a, root_a), (mean_b, root_b) = _gaussian(a), _gaussian(b)
     overlap = torch.linalg.svdvals(root_a.T @ root_b).sum()

@@ -98,7 +98,7 @@ class PIEConfig(ModelConfig):
     # Where the linear blocks contract too, r gets small and the picture is no better (docs/EXPERIMENTS.md, scale).
     linear_contraction: Share = setting(0.0, "a in PIE's linear blocks; with 0 they preserve volume.")
     predict_residual: bool = setting(
-        True, "Whether g predicts r from z; if not, g = 0 (section 3.4).", name="g", flag="--no-g"
+        True, "Whether g predicts r from z; if not, g = 0 (section 3.4).", name="g", flags=("", "--no-g")
     )
     conv_width: Count = setting(16, "Channels of PIE's convolutional networks s, b and g.", name="")
     dense_width: Count = setting(

@@ -16,7 +16,8 @@ from pie_cli.report.figures import pair_rows, sheet
 
 def draw_figures(suite: Suite, recipe: Recipe, evaluations: Mapping[str, Evaluation]) -> None:
     """Draw Fig. 7, one column for each ε₀², Fig. 8, one panel for each, and Fig. 9, of the smallest ε₀²; of seed 0."""
-    folder, labels = suite.place.results_dir, suite.dataset.test.labels.numpy()
+    folder, known = suite.place.results_dir, suite.dataset.test.labels
+    labels = None if known is None else known.numpy()
     columns, paths, fig7 = list[dict[str, figures.Array]](), list[figures.Array](), dict[str, figures.Array]()
     for eps2 in paper.EPS2_VALUES:
         of = evaluations[run_name(suite.config("pie", paper.LATENT_DIM, 0, eps2, recipe))]
@@ -25,7 +26,7 @@ def draw_figures(suite: Suite, recipe: Recipe, evaluations: Mapping[str, Evaluat
         fig7 |= {f"{name}_{eps2:g}": array for name, array in columns[-1].items()}
     titles = [suite.title(recipe, eps2) for eps2 in paper.EPS2_VALUES]
     figures.save(figures.figure_7(columns, labels, titles, suite.dataset.classes), folder / f"fig7-{recipe}")
-    figures.save_data(folder / f"fig7-{recipe}", labels=labels, **fig7)
+    figures.save_data(folder / f"fig7-{recipe}", **({} if labels is None else {"labels": labels}), **fig7)
     figures.save(figures.panels(paths, titles), folder / f"fig8-{recipe}")
     of_eps2 = zip(paper.EPS2_VALUES, paths, strict=True)
     figures.save_data(folder / f"fig8-{recipe}", **{f"interpolations_{eps2:g}": images for eps2, images in of_eps2})

@@ -14,6 +14,7 @@ from pie_cli.config.run import RunConfig
 from pie_cli.constants import EPS2_VALUES, LATENT_DIM, SHARPNESS_LATENT_DIM
 from pie_cli.errors import PIEError
 from pie_cli.evaluation.cache import Evaluation, without_nan
+from pie_cli.evaluation.evaluate import measures_of
 from pie_cli.io.files import write_json, write_text
 from pie_cli.models.config import PIEConfig
 from pie_cli.paper import table1
@@ -60,7 +61,8 @@ def present(
     rows = write_table_1(suite, runs, evaluations)
     floors = {**floors, "true": rows[0].of.numbers}
     numbers = {name: evaluation.numbers for name, evaluation in evaluations.items()}
-    evaluation = summary({name: [of] for name, of in floors.items()} | by_family(configs, numbers))
+    families = {name: [of] for name, of in floors.items()} | by_family(configs, numbers)
+    evaluation = summary(families, measures_of(suite.dataset.classes))
     raw = pd.DataFrame({"run": run.name, **numbers[run.name]} for run in runs)
     write_table(evaluation, folder / "evaluation", suite.origin(runs), raw=raw)
 

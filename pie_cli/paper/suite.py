@@ -13,8 +13,9 @@ from pie_cli.config.naming import run_config, run_name, train_command
 from pie_cli.config.recipes import COMPARED, Recipe
 from pie_cli.config.run import FULL_EPOCHS, RunConfig, in_epochs
 from pie_cli.constants import EPS2_VALUES, SHARPNESS_LATENT_DIM
-from pie_cli.data.base import Dataset, DatasetName
-from pie_cli.data.load import load_dataset
+from pie_cli.data.base import Dataset
+from pie_cli.data.load import ImageSource
+from pie_cli.data.progress import load_images
 from pie_cli.errors import PIEError
 from pie_cli.evaluation.cache import FORMAT, Evaluation, judgement_of, remembered
 from pie_cli.evaluation.evaluate import evaluate
@@ -34,17 +35,15 @@ PROFILE_EPOCHS = {"quick": 1, "paper": FULL_EPOCHS}
 class Suite:
     """Everything that is the same for all runs of a call."""
 
-    dataset_name: DatasetName  # trained and tested on
-    offline: bool  # whether to open no connection
-    place: Place  # where runs lie and compute
+    place: Place  # where images and runs lie, and where to compute
     epochs: int  # of each training
     console: Console  # where progress is shown
     recipes: Sequence[Recipe] = COMPARED  # of the PIEs, side by side
 
     @classmethod
     def prepare(
-        cls, console: Console, data_dir: Path | None, offline: bool, results_dir: Path, device: str,
-        profile: str = "paper", jobs: int | None = None, dataset: DatasetName = "mnist", recipe: Recipe | None = None,
+        cls, console: Console, images: ImageSource, results_dir: Path, device: str,
+        profile: str = "paper", jobs: int | None = None, recipe: Recipe | None = None,
     ) -> Self:  # fmt: skip
         """Return the suite of a profile; the quick one has a folder of its own and never mixes with full runs.
 
@@ -52,19 +51,39 @@ class Suite:
         """
         accelerator = find_accelerator(device)
         folder = results_dir / "quick" if profile == "quick" else results_dir
-        place = Place(folder, data_dir, accelerator, jobs or default_jobs(accelerator))
-        return cls(dataset, offline, place, PROFILE_EPOCHS[profile], console, (recipe,) if recipe else COMPARED)
+        place = Place(folder, images, accelerator, jobs or default_jobs(accelerator))
+        return cls(place, PROFILE_EPOCHS[profile], console, (recipe,) if recipe else COMPARED)
 
     @cached_property
     def dataset(self) -> Dataset:
         """The images, fetched where they are missing; the quick profile looks at fewer test images."""
-        dataset = load_dataset(self.dataset_name, self.place.data_dir, self.offline, self.console.print)
+        dataset = load_images(self.place.images, self.console)
         return dataset.quick if self.quick else dataset
+
+    @cached_property
+    def of_images(self) -> dict[str, Any]:
+        """What the configuration of every run says of the images."""
+        return self.place.images.settings(lambda: self.dataset)
+
+    @property
+    def dataset_name(self) -> str:
+        """What the images are called."""
+        return str(self.of_images["dataset"])
 
     @cached_property
     def panel(self) -> Panel:
         """What measures realism, trained where it is missing."""
         return Panel.load_or_train(self.place.results_dir, self.dataset, self.console.print)
+
+    @property
+    def accuracy(self) -> float:
+        """How often the classifiers, on which the measures of realism rest, are right about the test images."""
+        return self.panel.accuracy(self.dataset.test.labels)
+
+    @property
+    def judged(self) -> str:
+        """What the title of a table says of it."""
+        return f"; classifiers' accuracy {rounded(self.accuracy)}" if self.panel.judges else ""
 
     @property
     def quick(self) -> bool:
@@ -83,7 +102,7 @@ class Suite:
         **settings: Any,
     ) -> RunConfig:  # fmt: skip
         """Return the configuration of a run in this profile."""
-        settings = {"latent_dim": latent_dim, "dataset": self.dataset_name, "seed": seed, **settings}
+        settings = {"latent_dim": latent_dim, "seed": seed, **self.of_images, **settings}
         return run_config(model, recipe, epochs=self.epochs, eps2=eps2, **settings)
 
     def eps2_values(self, latent_dim: int) -> Sequence[float]:
@@ -159,6 +178,7 @@ class Suite:
             "recipes": ", ".join(self.recipes),
             "data": self.dataset_name,
             "test images": f"{len(self.dataset.test):,}",
+            "classifiers' accuracy on them": rounded(self.accuracy),
             "epochs of a training": ", ".join(map(str, sorted({one.epochs for one in trainings}))) or "unknown",
             "seeds": ", ".join(sorted({str(one.seed) for one in trainings})) or "unknown",
             "trained on": " and ".join(sorted(machines)),
@@ -170,3 +190,8 @@ class Suite:
     def origin(self, runs: Iterable[Run]) -> str:
         """Return `facts` as one line, for the note below a table."""
         return "; ".join(f"{name}: {value}" for name, value in self.facts(runs).items())
+
+
+def rounded(share: float) -> str:
+    """Return a share as a text; a dash where it is unknown."""
+    return "–" if math.isnan(share) else f"{share:.3f}"

@@ -38,15 +38,20 @@ def _mean(runs: pd.DataFrame) -> pd.Series:
     return mean
 
 
-def summary(numbers: Mapping[str, Sequence[Mapping[str, float]]]) -> pd.DataFrame:
-    """Return a table of the figures of merit, families as columns: as `means`, ± the standard deviation over seeds."""
-    columns: dict[str, list[object]] = {"": list(MEASURES.values())}
+def summary(
+    numbers: Mapping[str, Sequence[Mapping[str, float]]], measures: Mapping[str, str] = MEASURES
+) -> pd.DataFrame:
+    """Return a table of the figures of merit, families as columns: as `means`, ± the standard deviation over seeds.
+
+    `measures` are the rows, and what they are called.
+    """
+    columns: dict[str, list[object]] = {"": list(measures.values())}
     for name, runs in numbers.items():
-        table = pd.DataFrame(runs).reindex(columns=list(MEASURES))
+        table = pd.DataFrame(runs).reindex(columns=list(measures))
         mean, std = _mean(table), table.std(ddof=1).drop(list(WORST))
         columns[name] = [
             # The deviation has one digit, and that as 20, not as 2e+01.
             f"{mean[m]:.4g} ± {float(f'{std[m]:.1g}'):g}" if std.get(m, 0) > 0 else float(mean[m])
-            for m in MEASURES
+            for m in measures
         ]
     return pd.DataFrame(columns)

@@ -26,7 +26,7 @@ NOTE = (
     "Sharpness: variance of the response to the four-neighbour Laplacian, valid border, images in [0, 1] and clipped, "
     "mean and standard error over the images; samples from N(0, I). More is not better: compare with the true images, "
     "and with how real the same samples are beside the test images, in the features of three small classifiers (not "
-    "Inception's: comparable within this table only; docs/CRITERIA.md says what is accepted as a digit). The true "
+    "Inception's: comparable within this table only; docs/CRITERIA.md says what is accepted). The true "
     "row's realism is that of as many training images, about the best that a sampler could do."
 )
 

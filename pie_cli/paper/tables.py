@@ -1,19 +1,21 @@
 """The commands that write and print a table: Table 1 and the evaluation of any runs."""
 
+import shlex
 from pathlib import Path
 
 import pandas as pd
 
 from pie_cli.config.run import CONFIGS
 from pie_cli.constants import SHARPNESS_LATENT_DIM
-from pie_cli.data.base import DatasetName
 from pie_cli.errors import PIEError, UsageError
+from pie_cli.evaluation.evaluate import measures_of
 from pie_cli.paper import table1
 from pie_cli.paper.reproduce import write_table_1
 from pie_cli.paper.suite import Suite
 from pie_cli.paper.summary import summary
 from pie_cli.plots.tables import print_table, write_table
-from pie_cli.runs.find import dataset_of, finished_run, finished_runs
+from pie_cli.runs.find import check_shape, finished_run, finished_runs
+from pie_cli.runs.folder import Run
 
 
 def sharpness_rows(models: str, eps2: str | None) -> tuple[list[str], list[float] | None]:
@@ -51,26 +53,28 @@ def print_table_1(suite: Suite, models: list[str], eps2: list[float] | None, tra
     ]
     configs += [suite.config(model, SHARPNESS_LATENT_DIM, 0) for model in models if model != "pie"]
     rows = write_table_1(suite, list(map(suite.place.run, configs)), suite.evaluations(configs, train))
-    title = f"Table 1: sharpness of samples, d = {SHARPNESS_LATENT_DIM}{' (quick runs)' if suite.quick else ''}"
+    quick = " (quick runs)" if suite.quick else ""
+    title = f"Table 1: sharpness of samples, d = {SHARPNESS_LATENT_DIM}{quick}{suite.judged}"
     print_table(suite.console, table1.frame(rows), title, 3)
     title = "The same images under each convention that could be meant"
     print_table(suite.console, table1.audit_frame(rows), title, 3)
     suite.console.print(f"wrote table1 and table1_audit into {suite.place.results_dir}")
 
 
-def print_evaluation(suite: Suite, folders: list[Path], images: DatasetName | None) -> None:
+def print_evaluation(suite: Suite, folders: list[Path], named: bool) -> None:
     """Write and print the figures of merit of run folders, or of all finished runs of the data set in the folder.
 
-    `images`, where they are given, are those of a model that was trained elsewhere.
+    `named` says whether the user chose the images, as for a model that was trained elsewhere.
     """
     runs = [finished_run(folder) for folder in folders]
     for run in runs:
-        if (name := dataset_of(run, images)) != suite.dataset_name:
-            raise UsageError(f"{run.folder} was trained on {name}; add `dataset` {name}")
+        _check_images(suite, run, named)
     if not folders:
-        runs = finished_runs(suite.place.results_dir, suite.dataset_name, suite.console.print)
+        data, report = suite.of_images.get("data"), suite.console.print
+        runs = finished_runs(suite.place.results_dir, suite.dataset_name, data, report)
     if not runs:
-        command = f"pie train{f' --dataset {suite.dataset_name}' if suite.dataset_name != 'mnist' else ''}"
+        images = suite.place.images.name
+        command = f"pie train{f' --dataset {shlex.quote(images)}' if images != 'mnist' else ''}"
         raise PIEError(f"there is no finished run in {suite.place.results_dir}; train one with: {command}")
     labels = [run.label for run in runs]
     if doubled := next((label for label in labels if labels.count(label) > 1), None):
@@ -80,9 +84,23 @@ def print_evaluation(suite: Suite, folders: list[Path], images: DatasetName | No
     for run in runs:
         suite.console.print(f"evaluating {run.label}")
         numbers[run.label] = [suite.evaluate(run).numbers]
-    table = summary(numbers)
+    table = summary(numbers, measures_of(suite.dataset.classes))
     raw = pd.DataFrame({"run": name, **values[0]} for name, values in numbers.items())
     files = write_table(table, suite.place.results_dir / "evaluation", suite.origin(runs), raw=raw)
-    print_table(suite.console, table, f"{suite.dataset_name}, test set")
+    print_table(suite.console, table, f"{suite.dataset_name}, test set{suite.judged}")
     for path in files:
         suite.console.print(f"wrote {path}")
+
+
+def _check_images(suite: Suite, run: Run, named: bool) -> None:
+    """Raise UsageError unless the suite's images are those of the run, or can be taken for them."""
+    config = run.config
+    if config.training is None:
+        if not named:
+            raise UsageError(f"{run.folder} does not say which images it was trained on; name some with `dataset`")
+        check_shape(run, suite.dataset.image_shape, suite.dataset_name)
+    elif config.dataset != suite.dataset_name:
+        images = shlex.quote(config.images or config.training.dataset)
+        raise UsageError(f"{run.folder} was trained on {config.dataset}; add `dataset` {images}")
+    elif config.data != suite.of_images.get("data"):
+        raise UsageError(f"{run.folder} was trained on other images than those in {suite.place.images.name}")

@@ -4,15 +4,17 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from pie_cli.constants import COLUMNS, INTERPOLATIONS
-from pie_cli.data.base import Dataset, ImageSet
+from pie_cli.constants import COLUMNS
+from pie_cli.data.base import Dataset
 from pie_cli.errors import FolderError, UsageError
 from pie_cli.io.files import write_text
 from pie_cli.metrics import inference
@@ -21,11 +23,9 @@ from pie_cli.metrics.embedding import umap_plane
 from pie_cli.metrics.images import reconstruction_mse
 from pie_cli.models.config import PIEConfig
 from pie_cli.models.pie import PIE
-from pie_cli.models.priors import DESCRIPTIONS, Fitted, Prior, sample_fitted_codes
+from pie_cli.models.priors import COMPONENTS, DESCRIPTIONS, Fitted, Prior, sample_fitted_codes
 from pie_cli.plots import figures
 from pie_cli.runs.folder import Run
-
-Pair = tuple[int | None, int | None]
 
 LARGEST_SPREAD = 1e6  # of codes; far beyond it, floats overflow
 
@@ -41,10 +41,9 @@ class Drawing:
 def draw_reconstructions(run: Run, dataset: Dataset, device: str, count: int) -> Drawing:
     """Fig. 7a: the first `count` test images, each row of originals above its reconstructions from z alone."""
     model = run.load_model(device)
-    originals = inference.clean(dataset.test)
-    reconstructions = inference.in_batches(model.reconstruct, originals, model)
-    mse = reconstruction_mse(originals, reconstructions)
-    data = {"originals": originals[:count], "reconstructions": reconstructions[:count]}
+    first, errors, _ = inference.decoded_beside(model.reconstruct, dataset.test, model, count)
+    mse = errors.double().mean().item()
+    data = {"originals": inference.clean(dataset.test[:count]), "reconstructions": first}
     pairs = pair_rows(*data.values())
     title = f"{run.label}\ntest MSE from z alone: {mse:.4f}"
     figure = figures.image_grid(pairs.numpy(), title, ["original", "from z alone"] * (len(pairs) // 2))
@@ -88,15 +87,15 @@ def draw_progressive(run: Run, dataset: Dataset, device: str, keep: int) -> Draw
     model = run.load_model(device)
     assert isinstance(model, PIE)
     levels = len(model.residual_sizes)
-    originals = inference.clean(dataset.test)
-    rows, numbers, labels = [originals[:COLUMNS]], {}, ["original"]
+    rows, numbers, labels = [inference.clean(dataset.test[:COLUMNS])], {}, ["original"]
     for kept in sorted({0, keep, levels}):
-        decoded = inference.decode_kept(model, originals, kept)
+        decode = partial(inference.decode_kept, model, keep=kept)
+        first, errors, largest = inference.decoded_beside(decode, dataset.test, model, COLUMNS)
         size = f"{model.latent_dim + sum(model.residual_sizes[levels - kept :])} numbers"
         labels.append({0: "from z alone", levels: "exact inverse"}.get(kept, f"{kept} levels: {size}"))
-        rows.append(decoded[:COLUMNS])
-        numbers[f"test MSE, {kept} residual levels kept ({size})"] = reconstruction_mse(originals, decoded)
-    numbers["largest error of the exact inverse"] = float((decoded - originals).abs().max())
+        rows.append(first)
+        numbers[f"test MSE, {kept} residual levels kept ({size})"] = errors.double().mean().item()
+    numbers["largest error of the exact inverse"] = largest.max().item()
     images = torch.stack(rows)
     figure = figures.image_grid(images.numpy(), run.label, labels)
     return Drawing(_save(figure, run, f"reconstructions_keep{keep}", {"images": images}), numbers)
@@ -112,6 +111,8 @@ def draw_samples(run: Run, device: str, count: int, std: float, seed: int) -> Dr
 def draw_fitted_samples(run: Run, dataset: Dataset, device: str, count: int, prior: Fitted, seed: int) -> Drawing:
     """`count` images decoded from a prior fitted to the training images' codes, which is not the paper's."""
     model = run.load_model(device)
+    if len(dataset.train) <= COMPONENTS[prior]:
+        raise UsageError(f"`prior` {prior} needs more than {COMPONENTS[prior]} training images")
     codes = sample_fitted_codes(inference.fitted_codes(model, dataset), prior, count, seed)
     samples = inference.in_batches(model.decode, codes, model)
     return _draw_samples(run, codes, samples, f"{DESCRIPTIONS[prior]} fitted to z after training, seed {seed}", prior)
@@ -139,38 +140,6 @@ def draw_interpolations(run: Run, dataset: Dataset, device: str, pairs: list[tup
     return Drawing(_save(figure, run, stem, {"indices": indices, "codes": codes, "images": images}))
 
 
-def check_pair(rows: int | None, digits: Pair, indices: Pair) -> None:
-    """Raise UsageError if a pair of images is half given, given twice, or given with a number of rows."""
-    pairs = [pair for pair in (digits, indices) if pair != (None, None)]
-    if len(pairs) > 1 or any(None in pair for pair in pairs):
-        raise UsageError("give `from` and `to` (digits), or `from_index` and `to_index`, or neither")
-    if pairs and rows is not None:
-        raise UsageError("`rows` shows several pairs of images; leave it out, or name none")
-
-
-def choose_pairs(images: ImageSet, rows: int | None, digits: Pair, indices: Pair) -> tuple[list[tuple[int, int]], str]:
-    """Return pairs of indices of test images, and the name of the figure that shows them.
-
-    One pair if `digits` (the first image of each) or `indices` are given, else `rows` pairs (0, 1), (2, 3), …, which
-    are not chosen for their looks. `check_pair` must have accepted them. Raises UsageError if a digit has no image.
-    """
-    given = [pair for pair in (digits, indices) if pair != (None, None)]
-    if not given:
-        rows = rows or INTERPOLATIONS
-        return [(2 * row, 2 * row + 1) for row in range(rows)], f"interpolations_{rows}"
-    first, last = given[0]
-    assert first is not None
-    assert last is not None
-    if given[0] is indices:
-        return [(first, last)], f"interpolation_{first}_{last}"
-    found = [(images.labels == digit).nonzero().flatten().tolist() for digit in (first, last)]
-    for digit, places in zip((first, last), found, strict=True):
-        if not places:
-            raise UsageError(f"the test set has no image of the digit {digit}")
-    # If both digits are the same, take its first and its last image.
-    return [(found[0][0], found[1][-1 if first == last else 0])], f"interpolation_digits_{first}_{last}"
-
-
 def spread_of_codes(std: float | None, variance: float | None, prior: Prior = "normal") -> float:
     """Return the standard deviation of z that `std` or `variance` means; 1 without either."""
     if prior != "normal" and (std, variance) != (None, None):
@@ -188,20 +157,20 @@ def spread_of_codes(std: float | None, variance: float | None, prior: Prior = "n
 def draw_umap(run: Run, dataset: Dataset, device: str, seed: int) -> Drawing:
     """Fig. 7e: the codes of all test images in UMAP's plane, coloured by class, with the measures of separation."""
     model = run.load_model(device)
-    codes = inference.in_batches(model.encode, inference.clean(dataset.test), model)
-    labels = dataset.test.labels
-    plane = umap_plane(codes, seed)
-    title = f"{run.label}\nUMAP of z of {len(codes):,} test images"
-    figure = figures.embedding(plane.numpy(), labels.numpy(), title, dataset.classes)
-    files = _save(figure, run, "umap", {"codes": codes, "plane": plane})
-    names = [dataset.classes[label] for label in labels]
-    table = pd.DataFrame({"umap_1": plane[:, 0], "umap_2": plane[:, 1], figures.kind_of(dataset.classes): names})
-    with _figures_of(run) as folder:
-        write_text(folder / "umap.csv", table.to_csv(index=False, lineterminator="\n"))
+    codes = inference.in_batches(model.encode, dataset.test, model)
+    plane, labels, classes = umap_plane(codes, seed), dataset.test.labels, dataset.classes
+    columns: dict[str, Any] = {"umap_1": plane[:, 0], "umap_2": plane[:, 1]}
     numbers = {"trustworthiness of the plane": trustworthiness(codes, plane)}
-    for space, points in (("z", codes), ("the plane", plane)):
-        numbers[f"5-NN accuracy in {space} (cross-validated)"] = cross_validated_knn_accuracy(points, labels)
-        numbers[f"silhouette of the digits in {space}"] = silhouette(points, labels)
+    if labels is not None and classes is not None:
+        columns[figures.kind_of(classes)] = [classes[label] for label in labels]
+        for space, points in (("z", codes), ("the plane", plane)):
+            numbers[f"5-NN accuracy in {space} (cross-validated)"] = cross_validated_knn_accuracy(points, labels)
+            numbers[f"silhouette of the {figures.kinds_of(classes)} in {space}"] = silhouette(points, labels)
+    title = f"{run.label}\nUMAP of z of {len(codes):,} test images"
+    figure = figures.embedding(plane.numpy(), None if labels is None else labels.numpy(), title, classes)
+    files = _save(figure, run, "umap", {"codes": codes, "plane": plane})
+    with _figures_of(run) as folder:
+        write_text(folder / "umap.csv", pd.DataFrame(columns).to_csv(index=False, lineterminator="\n"))
     return Drawing([*files, run.figures / "umap.csv"], numbers)
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pie_cli.config.naming import run_name, train_command
 from pie_cli.config.run import RunConfig
-from pie_cli.data.base import IMAGE_SHAPES, DatasetName
+from pie_cli.data.base import DataConfig, Dataset, Preprocessing
+from pie_cli.data.load import ImageSource
 from pie_cli.errors import PIEError, UnusableRun, UsageError
 from pie_cli.runs.folder import Run
 
@@ -62,7 +63,7 @@ def finished_run(folder: Path, given: Mapping[str, object] | None = None) -> Run
     run = Run.open(folder)
     config = run.config
     facts = {"model": config.model_name, "recipe": config.recipe, **asdict(config.model)}
-    facts |= asdict(config.resolved) if config.training else {"dataset": (given or {}).get("dataset")}
+    facts |= asdict(config.resolved) if config.training else {}
     for name, value in (given or {}).items():
         if facts.get(name) != value:
             raise UsageError(f"`{name}` {value} is not that of {folder}; leave out one of them")
@@ -75,8 +76,10 @@ def finished_run(folder: Path, given: Mapping[str, object] | None = None) -> Run
     return run
 
 
-def finished_runs(results_dir: Path, dataset: str, report: Callable[[str], None]) -> list[Run]:
+def finished_runs(results_dir: Path, dataset: str, data: DataConfig | None, report: Callable[[str], None]) -> list[Run]:
     """Return all finished runs of a data set in a folder, except the one that comes with the program.
+
+    `data` says which images they are, where they are one's own.
 
     `report` is told what is left out: each folder that has a config.json but is not a run's, and each model that was
     trained elsewhere, since its images are not known.
@@ -93,19 +96,45 @@ def finished_runs(results_dir: Path, dataset: str, report: Callable[[str], None]
             continue
         if found[-1].config.training is None:
             report(f"left out: {path} was trained elsewhere; name it to evaluate it")
-    return [run for run in found if run.finished and run.config.dataset == dataset]
+    return [run for run in found if run.finished and (run.config.dataset, run.config.data) == (dataset, data)]
 
 
-def dataset_of(run: Run, given: DatasetName | None) -> DatasetName:
-    """Return the name of the images that a run was trained on; if it is not known, the one that is `given`.
+def images_of(run: Run, given: ImageSource | None, elsewhere: ImageSource) -> ImageSource:
+    """Return where the images are that a run was trained on.
 
-    Raises UsageError if none is, or its images do not have the model's shape.
+    `given` is what the user named, if anything; it may be another place of the same images, and it chooses those of a
+    model that was trained elsewhere. The rest, such as the folder of downloaded images, is that of `elsewhere`. Raises
+    UsageError if the images are not known, are not those of `given`, or are not read as `given` says.
     """
-    if (known := run.config.dataset) is not None:
-        return known
-    if given is None:
-        raise UsageError(f"{run.folder} does not say which images it was trained on; name some with `dataset`")
-    if (shape := IMAGE_SHAPES[given]) != run.config.model.image_shape:
-        own = run.config.model.image_shape
-        raise UsageError(f"`dataset` {given} has images of shape {shape}; the model in {run.folder} takes {own}")
-    return given
+    config = run.config
+    if config.training is None:
+        if given is None:
+            raise UsageError(f"{run.folder} does not say which images it was trained on; name some with `dataset`")
+        return given
+    if config.data is None:
+        if given is not None and given.name != config.dataset:
+            raise UsageError(f"`dataset` {given.name} is not that of {run.folder}; leave out one of them")
+        return replace(elsewhere, name=config.training.dataset)
+    if given is not None and given.named:
+        raise UsageError(f"`dataset` {given.name} is not that of {run.folder}; leave out one of them")
+    place = given.name if given else config.images
+    if place is None or not Path(place).exists():
+        where = f"were in {place}, which is not there any more" if place else "have no place on record"
+        raise UsageError(f"the images of {run.folder} {where}; say where they are with `dataset`")
+    used = Preprocessing(**{one.name: getattr(config.data, one.name) for one in fields(Preprocessing)})
+    if given and given.preprocessing not in (used, Preprocessing()):
+        raise UsageError(f"the images of {run.folder} were read with other settings; leave those out")
+    skip = config.data.left_out > 0
+    return replace(elsewhere, name=place, preprocessing=used, skip_unreadable=skip)
+
+
+def check_images(run: Run, dataset: Dataset) -> None:
+    """Raise PIEError if a run was trained on other images of one's own than these."""
+    if run.config.training is not None and run.config.data != dataset.config:
+        raise PIEError(f"the images in {dataset.path} are not those that {run.folder} was trained on; put those back")
+
+
+def check_shape(run: Run, shape: tuple[int, int, int], name: str) -> None:
+    """Raise UsageError unless images of a name have the shape that a run's model takes."""
+    if shape != (own := run.config.model.image_shape):
+        raise UsageError(f"`dataset` {name} has images of shape {shape}; the model in {run.folder} takes {own}")

@@ -71,7 +71,8 @@ class Run:
     def create(self) -> None:
         """Make the folder and write config.json."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        write_json(self.folder / "config.json", self.config.to_dict())
+        images = {"images": self.config.images} if self.config.images else {}
+        write_json(self.folder / "config.json", self.config.to_dict() | images)
 
     def lock(self) -> AbstractContextManager[None]:
         """Keep other processes from training here within the block, which may contain another such block.

@@ -1,5 +1,6 @@
 """One training loop for every model, on Lightning Fabric, put together from parts."""
 
+import math
 import os
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.optim.swa_utils import AveragedModel
 
-from pie_cli.data.base import Dataset
+from pie_cli.data.base import Dataset, ImageSet
 from pie_cli.errors import Interrupted, PIEError
 from pie_cli.io.files import write_json, write_text
 from pie_cli.io.provenance import provenance
@@ -28,7 +29,9 @@ from pie_cli.training.state import Schedule, TrainingState, one_cycle
 from pie_cli.training.validate import validate
 
 CHECKPOINT_STEPS = 200  # steps between checkpoints; one is also written at each epoch's end and on a signal
-START_IMAGES = 10_000  # images that the start from the data looks at
+START_IMAGES = 10_000  # images that the start from the data looks at: fewer if they are large, but not too few
+START_VALUES, LEAST_START_IMAGES = 2**24, 1_000
+ON_DEVICE = 2**31  # bytes of training images that an accelerator keeps; of more, it gets a batch at a time
 CHECK_SAMPLES = 1_000  # samples from the prior that are checked after each epoch
 
 
@@ -108,7 +111,7 @@ class _Training:
             run.clear()
         if self.fabric.is_global_zero and not run.exists:
             run.create()
-        self.images = dataset.train.images.to(self.fabric.device)
+        self.images = _near(dataset.train, self.fabric.device)
         self.order = torch.empty(0)
         self.state = self._begin(display)
         if execution.recompute and isinstance(self.state.model, PIE):
@@ -130,7 +133,9 @@ class _Training:
         if checkpoint := fabric.broadcast(checkpoint):
             state.restore(*checkpoint)
         elif config.init == "pca":
-            state.model.start_from_data(self.parts.treat(self.images[:START_IMAGES], config, state.noise))
+            some = START_VALUES // math.prod(self.dataset.image_shape)
+            start = torch.arange(min(len(self.images), START_IMAGES, max(some, LEAST_START_IMAGES)))
+            state.model.start_from_data(self.parts.treat(self._take(start), config, state.noise))
         return state
 
     @property
@@ -147,7 +152,7 @@ class _Training:
         # Every rank draws the noise of the whole batch and then takes its part; all parts have the same size. So
         # neither the batch nor the mean of the ranks' gradients depends on the number of ranks.
         factor = annealing(self.run.config, progress)
-        whole = self.parts.treat(self.images[self._indices()], config, state.noise, factor)
+        whole = self.parts.treat(self._take(self._indices()), config, state.noise, factor)
         with fabric.autocast():
             batch = whole.chunk(fabric.world_size)[fabric.global_rank]
             loss = self.module.loss(batch, **self.parts.weigh(self.run.config, progress, fabric.device))
@@ -169,7 +174,11 @@ class _Training:
         if position == 0 or not len(self.order):
             self.order = epoch_order(len(self.images), self.config.seed, epoch)
         size = self.config.batch_size
-        return self.order[position * size : (position + 1) * size].to(self.fabric.device)
+        return self.order[position * size : (position + 1) * size]
+
+    def _take(self, indices: Tensor) -> Tensor:
+        """Return training images (B, C, H, W), uint8, on the device."""
+        return self.images.take(indices.to(self.images.images.device)).to(self.fabric.device)
 
     def health(self) -> dict[str, float]:
         """Return what `validate` finds."""
@@ -188,6 +197,13 @@ class _Training:
         write_json(self.run.folder / "provenance.json", facts)
         self.run.save_weights(self.shown)
         self.run.remove_checkpoints()
+
+
+def _near(images: ImageSet, device: torch.device) -> ImageSet:
+    """Return the images where batches of them are taken fastest: on the device, if it has room for them."""
+    if device.type == "cpu" or images.images.nbytes > ON_DEVICE:
+        return images
+    return ImageSet(images.images.to(device), images.labels)
 
 
 def clip_gradients(model: nn.Module, max_norm: float) -> Tensor:

@@ -9,10 +9,9 @@ from pie_cli.config.run import TrainingConfig
 from pie_cli.data.base import ImageSet
 from pie_cli.metrics.codes import spread
 from pie_cli.metrics.images import squared_error
+from pie_cli.metrics.inference import batch_size
 from pie_cli.models.base import Autoencoder
 from pie_cli.training.batches import training_batch
-
-BATCH = 1_000
 
 Treatment = Callable[[Tensor, TrainingConfig, torch.Generator], Tensor]
 
@@ -32,13 +31,14 @@ def validate(
     codes, squared, sums = [], 0.0, dict[str, float]()
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        for chunk in images.images.split(BATCH):
+        for chunk in images.images.split(batch_size(images.images.shape[1:])):
             batch = chunk.to(device)
             for name, value in model.loss_terms(treat(batch, config, noise)).items():
                 sums[name] = sums.get(name, 0.0) + float(value) * len(chunk) / len(images)
             clean = batch.float() / 255
             codes.append(model.encode(clean))
             squared += float(squared_error(clean, model.decode(codes[-1])).sum())
+            images.release()
     drawn = model.sample(samples, generator=torch.Generator().manual_seed(0))
     model.train()
     return {

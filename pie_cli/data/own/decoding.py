@@ -1,0 +1,179 @@
+"""Decoding the pictures of a set into a partial file, a block at a time, by several processes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from multiprocessing.connection import wait
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from PIL import Image
+
+from pie_cli.data.base import Preprocessing
+from pie_cli.data.own.listing import Listing
+from pie_cli.data.own.pictures import Look, Unreadable, fit
+from pie_cli.errors import PIEError
+from pie_cli.runtime import cores
+
+BLOCK = 1_024  # pictures
+POOLED = 512  # pictures from which several processes are worth their start
+
+
+class Source(Protocol):
+    """Where pictures are read from."""
+
+    path: Path
+    fingerprint: str  # changes when the pictures do
+    parallel: bool  # whether several processes can read at once
+
+    @property
+    def listing(self) -> Listing: ...
+
+    def picture(self, index: int) -> tuple[Image.Image, Look]: ...
+
+
+@dataclass(frozen=True)
+class Block:
+    """What became of some of the pictures.
+
+    Arguments:
+        number: which block it is.
+        sha256: of its bytes in the partial file.
+        bad: the pictures that could not be read, with the reason.
+        coloured: whether any of them has a colour.
+        sizes: the width and height of those that are not of the size of the set.
+        transparent, animated: how many had transparent parts, or several frames.
+    """
+
+    number: int
+    sha256: str
+    bad: list[tuple[int, str]] = field(default_factory=list)
+    coloured: bool = False
+    sizes: list[tuple[int, int, int]] = field(default_factory=list)
+    transparent: int = 0
+    animated: int = 0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be made of which pictures, and where."""
+
+    source: Source
+    settings: Preprocessing
+    shape: tuple[int, int, int]  # (H, W, C) in the partial file: C is 3, unless grey is asked for
+    partial: Path
+
+    def make(self, number: int) -> Block:
+        """Decode a block into its place in the partial file."""
+        first = number * BLOCK
+        last = min(first + BLOCK, len(self.source.listing.names))
+        rows, bad, sizes, transparent, animated = np.zeros((last - first, *self.shape), np.uint8), [], [], 0, 0
+        for index in range(first, last):
+            try:
+                image, look = self.source.picture(index)
+                row = fit(image, self.settings)
+            except Unreadable as error:
+                bad.append((index, str(error)))
+                continue
+            if row.shape != self.shape:
+                sizes.append((index, row.shape[1], row.shape[0]))
+                continue
+            rows[index - first] = row
+            transparent, animated = transparent + look.transparent, animated + look.animated
+        with open(self.partial, "r+b") as file:
+            file.seek(first * rows[0].nbytes)
+            file.write(rows.tobytes())
+        coloured = bool(rows.shape[-1] == 3 and (rows != rows[..., :1]).any())
+        sha256 = hashlib.sha256(rows.tobytes()).hexdigest()
+        return Block(number, sha256, bad, coloured, sizes, transparent, animated)
+
+
+def decode(plan: Plan, progress: Callable[[int, int], None]) -> list[Block]:
+    """Return what became of each block, once all are in the partial file; `progress` is called with counts of pictures.
+
+    Finished blocks are noted beside the partial file. Raises PIEError if a process that decodes dies.
+    """
+    total = len(plan.source.listing.names)
+    notes = plan.partial.with_suffix(".progress")
+    done = _finished(plan, notes)
+    with open(plan.partial, "ab"):  # it is there, and keeps what it has
+        pass
+    missing = [number for number in range(-(-total // BLOCK)) if number not in done]
+    with open(notes, "a", encoding="utf-8") as file:
+        if not done:
+            file.truncate(0)
+            file.write(json.dumps(plan.shape) + "\n")
+        for block in _made(plan, missing):
+            done[block.number] = block
+            file.write(json.dumps(asdict(block)) + "\n")
+            file.flush()
+            progress(min(len(done) * BLOCK, total), total)
+    return [done[number] for number in sorted(done)]
+
+
+def _finished(plan: Plan, notes: Path) -> dict[int, Block]:
+    """Return the blocks that an earlier preparation has finished, by number: noted, and with the bytes as noted."""
+    found = dict[int, Block]()
+    with suppress(FileNotFoundError), open(notes, encoding="utf-8") as lines, open(plan.partial, "rb") as file:
+        size = BLOCK * plan.shape[0] * plan.shape[1] * plan.shape[2]
+        if next(lines, "") != json.dumps(plan.shape) + "\n":
+            return {}
+        for line in lines:
+            with suppress(ValueError, TypeError):  # the last line of a process that was killed may be half one
+                block = Block(**json.loads(line))
+                file.seek(block.number * size)
+                if hashlib.sha256(file.read(size)).hexdigest() == block.sha256:
+                    found[block.number] = block
+    return found
+
+
+def _made(plan: Plan, numbers: Sequence[int]) -> Iterator[Block]:
+    """Yield blocks as they are made: by one process for each core, if that is worth their start."""
+    processes = min(cores(), len(numbers))
+    if not plan.source.parallel or processes < 2 or len(numbers) * BLOCK < POOLED:
+        yield from map(plan.make, numbers)
+        return
+    # Fresh interpreters: forking a process whose threads hold locks is not safe.
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(processes, context, initializer=_begin, initargs=(plan,))
+    try:
+        for made in as_completed([pool.submit(_make, number) for number in numbers]):
+            yield made.result()
+    except BrokenProcessPool as error:
+        raise PIEError("a process that prepares pictures died (out of memory?); run the same command again") from error
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+_plan: Plan  # of a worker
+
+
+def _begin(plan: Plan) -> None:
+    """Be a worker: signals are its parent's business, and it ends when that does."""
+    global _plan
+    _plan = plan
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signum, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def end_with_parent() -> None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=end_with_parent, daemon=True).start()
+
+
+def _make(number: int) -> Block:
+    return _plan.make(number)

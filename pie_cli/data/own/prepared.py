@@ -1,0 +1,219 @@
+"""The prepared file: all images of a set, decoded once, as bytes that are mapped into memory and shared by processes.
+
+Preparation has two steps. First, the pictures are decoded in the order of their listing into a partial file, a block
+at a time, by several processes; each finished block is noted with its SHA-256, so a preparation that is killed goes on
+where it was. Then the good ones are copied into the order of training, validation and test.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from math import prod
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from pie_cli.data.base import Preprocessing
+from pie_cli.data.own.decoding import Block, Plan, Source, decode
+from pie_cli.data.own.listing import PARTS, Listing, Part
+from pie_cli.data.own.pictures import Unreadable, fit
+from pie_cli.data.own.splits import split
+from pie_cli.errors import FolderError, PIEError
+from pie_cli.io.files import read_sealed, write_atomically, write_sealed
+from pie_cli.io.locks import lock
+from pie_cli.io.text import few
+
+FORMAT = 1  # of prepared files; others are made again
+SAID = 20  # pictures of which the reason is kept
+STALE_SECONDS = 7 * 24 * 3600.0
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What is known of a prepared file, beside which it lies.
+
+    Arguments:
+        shape: (C, H, W).
+        counts: how many images each part has; they follow one another in the order of `PARTS`.
+        classes: the names of the labels, which follow the images as int64; None without labels.
+        drawn: the parts that were drawn from the training images.
+        left_out: how many pictures could not be read, and `bad` is what to say of the first ones.
+        notes: what to tell the user of the pictures.
+        sha256: of the images and labels, in their parts.
+        written: size and time of the file.
+    """
+
+    shape: tuple[int, int, int]
+    counts: dict[Part, int]
+    classes: tuple[str, ...] | None
+    drawn: tuple[Part, ...]
+    left_out: int
+    bad: list[str]
+    notes: list[str]
+    sha256: str
+    written: tuple[int, int]
+
+    @classmethod
+    def of(cls, stored: dict[str, Any]) -> Self:
+        """Return what was stored as JSON, which has no tuples."""
+        tuples = {name: tuple(stored[name]) for name in ("shape", "drawn", "written")}
+        return cls(**stored | tuples | {"classes": None if stored["classes"] is None else tuple(stored["classes"])})
+
+
+def prepare(
+    source: Source,
+    settings: Preprocessing,
+    folder: Path,
+    report: Callable[[str], None],
+    progress: Callable[[int, int], None],
+) -> tuple[Path, Prepared]:
+    """Return the prepared file of a source and what is known of it, made if it is not in `folder` yet.
+
+    Of several processes at once, one makes it and the others wait. Raises PIEError if no picture can be read, they have
+    different sizes, are too few, or there is no room; FolderError if `folder` cannot be written.
+    """
+    asked = json.dumps([FORMAT, type(source).__name__, source.fingerprint, asdict(settings)])
+    path = folder / f"{hashlib.sha256(asked.encode()).hexdigest()[:32]}.images"
+    if (known := _known(path, report)) is None:
+        with lock(folder / f".{path.stem}.lock", "another process is preparing these pictures; waiting for it", report):
+            if (known := _known(path, report)) is None:  # still, now that no other process makes it
+                known = _make(source, settings, path, report, progress)
+    return path, known
+
+
+def _known(path: Path, report: Callable[[str], None]) -> Prepared | None:
+    """Return what is known of a prepared file; None if it is missing or damaged.
+
+    Its bytes are read only if they may have changed: that takes seconds where images are many.
+    """
+    try:
+        known = Prepared.of(read_sealed(path.with_suffix(".json"))["prepared"])
+        if known.written != _written(path) and _sha256(path, known.counts) != known.sha256:
+            raise ValueError("its content is another")
+    except FileNotFoundError:
+        return None
+    except Exception as error:  # whatever is wrong with it, it can be made again
+        report(f"{path} is damaged ({error}): preparing the pictures again")
+        return None
+    return known
+
+
+def _make(
+    source: Source,
+    settings: Preprocessing,
+    path: Path,
+    report: Callable[[str], None],
+    progress: Callable[[int, int], None],
+) -> Prepared:
+    """Make a prepared file; what stands beside it is written last."""
+    listing, partial = source.listing, path.with_suffix(".partial")
+    plan = Plan(source, settings, _first_shape(source, settings), partial)
+    _remove_stale(path.parent)
+    size = len(listing.names) * prod(plan.shape)
+    height, width, channels = plan.shape
+    report(f"preparing {len(listing.names):,} pictures as {channels}×{height}×{width}: {size / 1e6:,.0f} MB in {path}")
+    if 2 * size > (free := shutil.disk_usage(path.parent).free):
+        raise FolderError(f"{path.parent} has {free / 1e6:,.0f} MB free and needs {2 * size / 1e6:,.0f}; ", "data_dir")
+    try:
+        blocks = decode(plan, progress)
+        known = _arrange(source, plan, blocks, path)
+    except PIEError:  # it would be the same the next time
+        _remove(partial)
+        raise
+    write_sealed(path.with_suffix(".json"), {"prepared": json.loads(json.dumps(asdict(known)))})
+    _remove(partial)
+    return known
+
+
+def _arrange(source: Source, plan: Plan, blocks: Sequence[Block], path: Path) -> Prepared:
+    """Copy the good pictures into the order of the parts, with their labels behind them."""
+    listing = source.listing
+    bad = {index: reason for block in blocks for index, reason in block.bad}
+    _check_sizes(listing, plan, blocks)
+    good = np.array([index for index in range(len(listing.names)) if index not in bad], np.int64)
+    if not len(good):
+        raise PIEError(f"no picture in {source.path} can be read: {few(_complaints(listing, bad))}")
+    parts, drawn = split(listing, good)
+    coloured = any(block.coloured for block in blocks)
+    height, width, channels = plan.shape
+    shape = (3 if coloured else 1, height, width)
+
+    def write(temporary: Path) -> None:
+        row = prod(plan.shape)
+        with open(temporary, "wb") as file, open(plan.partial, "rb", buffering=0) as decoded:
+            for index in np.concatenate([parts[part] for part in PARTS]).tolist():
+                decoded.seek(index * row)
+                pixels = np.frombuffer(decoded.read(row), np.uint8).reshape(height, width, channels)
+                file.write(pixels.transpose(2, 0, 1)[: shape[0]].tobytes())
+            if listing.labels is not None:
+                labels = np.array(listing.labels, "<i8")
+                file.write(np.concatenate([labels[parts[part]] for part in PARTS]).tobytes())
+
+    write_atomically(path, write)
+    counts: dict[Part, int] = {part: len(parts[part]) for part in PARTS}
+    transparent, animated = sum(block.transparent for block in blocks), sum(block.animated for block in blocks)
+    notes = [f"{transparent:,} pictures have transparent parts, which are laid on white"] * (transparent > 0)
+    notes += [f"{animated:,} pictures are animated; the first frame of each is taken"] * (animated > 0)
+    said = _complaints(listing, dict(list(bad.items())[:SAID]))
+    return Prepared(shape, counts, listing.classes, drawn, len(bad), said, notes, _sha256(path, counts), _written(path))
+
+
+def _check_sizes(listing: Listing, plan: Plan, blocks: Sequence[Block]) -> None:
+    """Raise PIEError if pictures have another size than the first one."""
+    if others := [of for block in blocks for of in block.sizes]:
+        height, width, _ = plan.shape
+        shown = few([f"{listing.names[index]} {w}×{h}" for index, w, h in others])
+        raise PIEError(
+            f"pictures differ in size: the first is {width}×{height}, but {shown}; choose one with `image_size`"
+        )
+
+
+def _complaints(listing: Listing, bad: Mapping[int, str]) -> list[str]:
+    return [f"{listing.names[index]} ({reason})" for index, reason in bad.items()]
+
+
+def _first_shape(source: Source, settings: Preprocessing) -> tuple[int, int, int]:
+    """Return (H, W, C) of the first picture that can be read. Raises PIEError if there is none."""
+    bad = dict[int, str]()
+    for index in range(len(source.listing.names)):
+        try:
+            height, width, channels = fit(source.picture(index)[0], settings).shape
+            return height, width, channels
+        except Unreadable as error:
+            bad[index] = str(error)
+    raise PIEError(f"no picture in {source.path} can be read: {few(_complaints(source.listing, bad))}")
+
+
+def _written(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns
+
+
+def _sha256(path: Path, counts: Mapping[Part, int]) -> str:
+    """Return the SHA-256 of a prepared file, and of how its images are split."""
+    digest = hashlib.sha256(json.dumps([counts[part] for part in PARTS]).encode())
+    with open(path, "rb") as file:
+        while chunk := file.read(2**20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _remove(partial: Path) -> None:
+    """Remove a partial file and its notes."""
+    for path in (partial, partial.with_suffix(".progress")):
+        path.unlink(missing_ok=True)
+
+
+def _remove_stale(folder: Path) -> None:
+    """Remove the partial files of preparations that nobody has gone on with for a week."""
+    for partial in folder.glob("*.partial"):
+        with suppress(OSError):  # another process may be doing the same
+            if time.time() - partial.stat().st_mtime > STALE_SECONDS:
+                _remove(partial)

@@ -1,0 +1,33 @@
+"""Pictures of one's own, written for a test."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from pie_cli.data.base import Dataset
+from pie_cli.data.load import ImageSource, Preprocessing
+
+
+def picture(seed: int, width: int = 12, height: int = 8) -> Image.Image:
+    """Return a picture of noise in colour."""
+    return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8))
+
+
+def write_folder(folder: Path, counts: dict[str, int], **size: int) -> Path:
+    """Write so many pictures into each folder of `counts`; return the folder."""
+    for number, (name, count) in enumerate(counts.items()):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        for i in range(count):
+            picture(1000 * number + i, **size).save(folder / name / f"{i:04}.png")
+    return folder
+
+
+def load(path: Path, cache: Path, skip_unreadable: bool = False, **settings: Any) -> tuple[Dataset, list[str]]:
+    """Return the images at a path, and the lines that a user gets."""
+    lines: list[str] = []
+    source = ImageSource(str(path), cache, True, Preprocessing(**settings), skip_unreadable)
+    return source.load(lines.append), lines

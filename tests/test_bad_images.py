@@ -1,0 +1,217 @@
+"""What is wrong with images of one's own is one line that names it, before anything is trained."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import struct
+import zipfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pie_cli.data.own.pictures import LARGEST_PICTURE
+from pie_cli.errors import PIEError
+from tests import commands
+from tests.pictures import load, picture, write_folder
+
+
+def good(folder: Path) -> Path:
+    return write_folder(folder, {"a": 20, "b": 20}, width=8, height=8)
+
+
+def huge_png() -> bytes:
+    """Return a small file that claims to be a picture of 60,000×60,000 pixels."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 0, 0, 0, 0)
+    chunks = [chunk(b"IHDR", header), chunk(b"IDAT", zlib.compress(bytes(100))), chunk(b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+
+
+def put(name: str, content: bytes) -> Callable[[Path], Path]:
+    """Return a function that makes a good folder with one more file."""
+
+    def make(place: Path) -> Path:
+        (good(place / "set") / name).write_bytes(content)
+        return place / "set"
+
+    return make
+
+
+def truncated(place: Path) -> Path:
+    path = good(place / "set") / "a" / "0003.png"
+    path.write_bytes(path.read_bytes()[:80])
+    return place / "set"
+
+
+def many(place: Path) -> Path:
+    for number in range(8):
+        (good(place / "set") / "b" / f"x{number}.png").write_bytes(b"no picture")
+    return place / "set"
+
+
+def link_to_nowhere(place: Path) -> Path:
+    (good(place / "set") / "a" / "gone.png").symlink_to("nowhere.png")
+    return place / "set"
+
+
+UNREADABLE: dict[str, tuple[Callable[[Path], Path], str]] = {
+    "truncated": (truncated, r"1 of 40 pictures .*a/0003.png \("),
+    "empty": (put("a/e.png", b""), r"a/e.png \(it is empty\)"),
+    "misnamed": (put("a/t.jpg", b"<html></html>"), r"a/t.jpg \(it is no picture\)"),
+    "of absurd size": (
+        put("a/h.png", huge_png()),
+        rf"a/h.png \(it has more than {LARGEST_PICTURE:,}",
+    ),
+    "several": (many, r"8 of 48 pictures .*(b/x\d.png \(it is no picture\), ){4}b/x4.png .* and 3 more"),
+    "vanished": (link_to_nowhere, r"a/gone.png \(No such file"),
+}
+
+
+@pytest.mark.parametrize("name", UNREADABLE)
+def test_files_that_cannot_be_read_are_named_or_left_out(name: str, tmp_path: Path) -> None:
+    make, words = UNREADABLE[name]
+    path = make(tmp_path)
+    with pytest.raises(PIEError, match=words) as raised:
+        load(path, tmp_path / "cache")
+    assert "leave them out with `skip_unreadable`" in str(raised.value)
+    dataset, lines = load(path, tmp_path / "cache", skip_unreadable=True)
+    assert dataset.config is not None
+    assert dataset.config.left_out == (8 if name == "several" else 1)
+    assert sum(map(len, (dataset.train, dataset.validation, dataset.test))) == 39 + (name != "truncated")
+    assert any("are left out" in line for line in lines)
+
+
+def zipped(change: Callable[[zipfile.ZipFile], object]) -> Callable[[Path], Path]:
+    """Return a function that packs a good folder and changes the archive."""
+
+    def make(place: Path) -> Path:
+        shutil.make_archive(str(place / "set"), "zip", good(place / "packed"))
+        with zipfile.ZipFile(place / "set.zip", "a") as archive:
+            change(archive)
+        return place / "set.zip"
+
+    return make
+
+
+def link(archive: zipfile.ZipFile) -> None:
+    member = zipfile.ZipInfo("a/link.png")
+    member.external_attr = 0o120777 << 16
+    archive.writestr(member, "/etc/passwd")
+
+
+def encrypted(place: Path) -> Path:
+    path = zipped(lambda archive: None)(place)
+    content = bytearray(path.read_bytes())
+    at = content.rindex(b"PK\x01\x02")  # the last member of the directory
+    content[at + 8] |= 1
+    path.write_bytes(content)
+    return path
+
+
+def array(values: object, **more: object) -> Callable[[Path], Path]:
+    def make(place: Path) -> Path:
+        np.savez(place / "set.npz", train_images=np.asarray(values), **more)  # type: ignore[arg-type]
+        return place / "set.npz"
+
+    return make
+
+
+def other_names(place: Path) -> Path:
+    np.savez(place / "set.npz", x=np.zeros((9, 8, 8)))
+    return place / "set.npz"
+
+
+def cut(place: Path) -> Path:
+    path = array(np.random.default_rng(0).integers(0, 256, (40, 8, 8), np.uint8))(place)
+    path.write_bytes(path.read_bytes()[:2000])
+    return path
+
+
+def folders(counts: dict[str, int]) -> Callable[[Path], Path]:
+    return lambda place: write_folder(place / "set", counts, width=8, height=8)
+
+
+def different_sizes(place: Path) -> Path:
+    picture(1, 9, 8).save(good(place / "set") / "b" / "wide.png")
+    return place / "set"
+
+
+def unknown_kind(place: Path) -> Path:
+    (place / "set.rar").write_bytes(b"Rar!")
+    return place / "set.rar"
+
+
+SET_FAULTS: dict[str, tuple[Callable[[Path], Path], str]] = {
+    "zip: leads out": (zipped(lambda z: z.writestr("../x.png", "x")), r"\.\./x.png \(its name leads out"),
+    "zip: absolute": (zipped(lambda z: z.writestr("/x.png", "x")), r"/x.png \(its name leads out"),
+    "zip: link": (zipped(link), r"a/link.png \(it is a link"),
+    "zip: bomb": (
+        zipped(lambda z: z.writestr("a/bomb.png", bytes(20_000_000), zipfile.ZIP_DEFLATED)),
+        r"a/bomb.png \(it unpacks to 20,000,000 bytes",
+    ),
+    "zip: encrypted": (encrypted, r"\(it is encrypted"),
+    "zip: damaged": (put("../set.zip", b"PK\x03\x04 and no more"), "cannot be read as a .zip file"),
+    "npz: damaged": (cut, "cannot be read"),
+    "npz: objects": (array(np.array([{}, {}], object)), "holds Python objects, which are not unpickled"),
+    "npz: names": (other_names, "no array train_images or x_train, but x"),
+    "npz: NaN": (array(np.full((9, 8, 8), np.nan)), r"must lie in \[0, 1\], and lie in \[nan"),
+    "npz: beyond 1": (array(np.full((9, 8, 8), 1.5)), r"lie in \[1.5, 1.5\]"),
+    "npz: type": (array(np.zeros((9, 8, 8), np.int32)), "must hold uint8, uint16, bool, or floats"),
+    "npz: shape": (array(np.zeros((9, 64), np.uint8)), r"must have shape \(N, H, W\)"),
+    "npz: labels": (array(np.zeros((9, 8, 8), np.uint8), train_labels=np.zeros(8, int)), "one label for each image"),
+    "no pictures": (folders({"a": 0}), "has no pictures"),
+    "a class with one": (folders({"a": 9, "b": 1}), r"fewer than 3 pictures.* b \(1\)"),
+    "names alike": (folders({"Cats": 9, "cats": 9}), "differ only in upper and lower case: Cats, cats"),
+    "beside the classes": (folders({"a": 9, "": 1, "b": 9}), "in no class, though others are: 0000.png"),
+    "beside the parts": (folders({"train/a": 9, "more": 9}), "beside the folder train there are more"),
+    "a part twice": (folders({"train/a": 9, "val/a": 2, "valid/a": 2}), "the same part of the set: val, valid"),
+    "unknown class": (folders({"train/a": 9, "test/b": 3}), "no training picture: b"),
+    "too few": (folders({"": 2}), "too few for training, validation and test"),
+    "different sizes": (different_sizes, r"differ in size.*b/wide.png 9×8.*`image_size`"),
+    "unknown kind": (unknown_kind, "neither a folder nor a file of .zip, .npz, .npy"),
+}
+
+
+@pytest.mark.parametrize("name", SET_FAULTS)
+def test_a_set_that_means_nothing_clear_is_refused(name: str, tmp_path: Path) -> None:
+    make, words = SET_FAULTS[name]
+    if name == "zip: damaged":
+        make(tmp_path)
+        path = tmp_path / "set.zip"
+    else:
+        path = make(tmp_path)
+    with pytest.raises(PIEError, match=words) as raised:
+        load(path, tmp_path / "cache")
+    assert "\n" not in str(raised.value)
+    left = [one for one in (tmp_path / "cache").rglob("*") if one.is_file() and not one.name.endswith(".lock")]
+    assert left == []
+
+
+def test_the_command_says_so_in_one_line(tmp_path: Path) -> None:
+    path = truncated(tmp_path)
+    done = commands.run("train", "--dataset", path, *commands.SMALL.split(), "--data-dir", "cache", cwd=tmp_path)
+    assert done.code == 1
+    assert done.stderr.count("\n") == 1
+    assert "a/0003.png" in done.stderr
+    assert "leave them out with --skip-unreadable" in done.stderr
+    assert not (tmp_path / "results").exists()
+    few = commands.run("train", "--dataset", path, "--skip-unreadable", *commands.SMALL.split(), cwd=tmp_path)
+    assert "--batch-size 128 exceeds the 35 training images" in few.stderr
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_folder_without_permission_is_named(tmp_path: Path) -> None:
+    folder = good(tmp_path / "set")
+    (folder / "b").chmod(0)
+    try:
+        with pytest.raises(PIEError, match=r"cannot read .*/b: Permission denied"):
+            load(folder, tmp_path / "cache")
+    finally:
+        (folder / "b").chmod(0o755)
