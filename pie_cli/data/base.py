@@ -31,7 +31,7 @@ HASHED = 1_000  # images hashed at a time, so that memory stays bounded
 
 @dataclass(frozen=True)
 class Preprocessing(Settings):
-    """What is made of one's own pictures when they are read (docs/DATA.md has the rules)."""
+    """What is made of one's own pictures when they are read (docs/OWN_DATA.md has the rules)."""
 
     image_size: Annotated[int, Ge(4), Le(4096)] | None = setting(
         None,

@@ -22,7 +22,10 @@ def number(value: float) -> str:
     return short if float(short) == value else repr(value)
 
 
-def few(names: Sequence[str]) -> str:
-    """Return up to five names in a list, and how many more there are."""
-    more = f" and {len(names) - 5:,} more" if len(names) > 5 else ""
-    return f"{', '.join(map(str, names[:5]))}{more}"
+FEW = 5  # names that a message has
+
+
+def few(names: Sequence[str], count: int | None = None) -> str:
+    """Return the first names in a list, and how many more there are of `count`, or of the names given."""
+    more = (len(names) if count is None else count) - FEW
+    return ", ".join(names[:FEW]) + (f" and {more:,} more" if more > 0 else "")

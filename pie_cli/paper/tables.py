@@ -14,7 +14,7 @@ from pie_cli.paper.reproduce import write_table_1
 from pie_cli.paper.suite import Suite
 from pie_cli.paper.summary import summary
 from pie_cli.plots.tables import print_table, write_table
-from pie_cli.runs.find import check_shape, finished_run, finished_runs
+from pie_cli.runs.find import check_shape, finished_run, finished_runs, images_of
 from pie_cli.runs.folder import Run
 
 
@@ -96,8 +96,7 @@ def _check_images(suite: Suite, run: Run, named: bool) -> None:
     """Raise UsageError unless the suite's images are those of the run, or can be taken for them."""
     config = run.config
     if config.training is None:
-        if not named:
-            raise UsageError(f"{run.folder} does not say which images it was trained on; name some with `dataset`")
+        images_of(run, suite.place.images if named else None, suite.place.images)
         check_shape(run, suite.dataset.image_shape, suite.dataset_name)
     elif config.dataset != suite.dataset_name:
         images = shlex.quote(config.images or config.training.dataset)

@@ -43,9 +43,8 @@ def load_own(
     file, known = prepare(source, settings, cache / FOLDER, report, progress)
     total = sum(known.counts.values()) + known.left_out
     if known.left_out and not skip_unreadable:
-        more = f" and {known.left_out - 5:,} more" if known.left_out > 5 else ""
         raise PIEError(
-            f"{known.left_out:,} of {total:,} pictures in {path} cannot be read: {', '.join(known.bad[:5])}{more}; "
+            f"{known.left_out:,} of {total:,} pictures in {path} cannot be read: {few(known.bad, known.left_out)}; "
             "repair or remove them, or leave them out with `skip_unreadable`"
         )
     for note in [*known.notes, *[f"{known.left_out:,} of {total:,} pictures are left out"] * (known.left_out > 0)]:

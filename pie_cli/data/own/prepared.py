@@ -11,7 +11,7 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from math import prod
@@ -28,10 +28,9 @@ from pie_cli.data.own.splits import split
 from pie_cli.errors import FolderError, PIEError
 from pie_cli.io.files import read_sealed, write_atomically, write_sealed
 from pie_cli.io.locks import lock
-from pie_cli.io.text import few
+from pie_cli.io.text import FEW, few
 
 FORMAT = 1  # of prepared files; others are made again
-SAID = 20  # pictures of which the reason is kept
 STALE_SECONDS = 7 * 24 * 3600.0
 
 
@@ -121,48 +120,52 @@ def _make(
     report(f"preparing {len(listing.names):,} pictures as {channels}×{height}×{width}: {size / 1e6:,.0f} MB in {path}")
     if 2 * size > (free := shutil.disk_usage(path.parent).free):
         raise FolderError(f"{path.parent} has {free / 1e6:,.0f} MB free and needs {2 * size / 1e6:,.0f}; ", "data_dir")
+    blocks = decode(plan, progress)
     try:
-        blocks = decode(plan, progress)
-        known = _arrange(source, plan, blocks, path)
+        known = _arrange(listing, plan, blocks, path)
     except PIEError:  # it would be the same the next time
         _remove(partial)
         raise
-    write_sealed(path.with_suffix(".json"), {"prepared": json.loads(json.dumps(asdict(known)))})
+    write_sealed(path.with_suffix(".json"), {"prepared": asdict(known)})
     _remove(partial)
     return known
 
 
-def _arrange(source: Source, plan: Plan, blocks: Sequence[Block], path: Path) -> Prepared:
+def _arrange(listing: Listing, plan: Plan, blocks: Sequence[Block], path: Path) -> Prepared:
     """Copy the good pictures into the order of the parts, with their labels behind them."""
-    listing = source.listing
     bad = {index: reason for block in blocks for index, reason in block.bad}
     _check_sizes(listing, plan, blocks)
     good = np.array([index for index in range(len(listing.names)) if index not in bad], np.int64)
-    if not len(good):
-        raise PIEError(f"no picture in {source.path} can be read: {few(_complaints(listing, bad))}")
     parts, drawn = split(listing, good)
+    counts: dict[Part, int] = {part: len(parts[part]) for part in PARTS}
+    digest = _digest(counts)
     coloured = any(block.coloured for block in blocks)
     height, width, channels = plan.shape
     shape = (3 if coloured else 1, height, width)
 
-    def write(temporary: Path) -> None:
-        row = prod(plan.shape)
-        with open(temporary, "wb") as file, open(plan.partial, "rb", buffering=0) as decoded:
-            for index in np.concatenate([parts[part] for part in PARTS]).tolist():
+    def contents() -> Iterator[bytes]:
+        order, row = np.concatenate([parts[part] for part in PARTS]), prod(plan.shape)
+        with open(plan.partial, "rb", buffering=0) as decoded:
+            for index in order.tolist():
                 decoded.seek(index * row)
                 pixels = np.frombuffer(decoded.read(row), np.uint8).reshape(height, width, channels)
-                file.write(pixels.transpose(2, 0, 1)[: shape[0]].tobytes())
-            if listing.labels is not None:
-                labels = np.array(listing.labels, "<i8")
-                file.write(np.concatenate([labels[parts[part]] for part in PARTS]).tobytes())
+                yield pixels.transpose(2, 0, 1)[: shape[0]].tobytes()
+        if listing.labels is not None:
+            yield np.array(listing.labels, "<i8")[order].tobytes()
+
+    def write(temporary: Path) -> None:
+        with open(temporary, "wb") as file:
+            for content in contents():
+                file.write(content)
+                digest.update(content)
 
     write_atomically(path, write)
-    counts: dict[Part, int] = {part: len(parts[part]) for part in PARTS}
     transparent, animated = sum(block.transparent for block in blocks), sum(block.animated for block in blocks)
     notes = [f"{transparent:,} pictures have transparent parts, which are laid on white"] * (transparent > 0)
     notes += [f"{animated:,} pictures are animated; the first frame of each is taken"] * (animated > 0)
-    said = _complaints(listing, dict(list(bad.items())[:SAID]))
-    return Prepared(shape, counts, listing.classes, drawn, len(bad), said, notes, _sha256(path, counts), _written(path))
+    said = _complaints(listing, dict(list(bad.items())[:FEW]))
+    sha256 = digest.hexdigest()
+    return Prepared(shape, counts, listing.classes, drawn, len(bad), said, notes, sha256, _written(path))
 
 
 def _check_sizes(listing: Listing, plan: Plan, blocks: Sequence[Block]) -> None:
@@ -196,9 +199,14 @@ def _written(path: Path) -> tuple[int, int]:
     return status.st_size, status.st_mtime_ns
 
 
+def _digest(counts: Mapping[Part, int]) -> hashlib._Hash:
+    """Return the beginning of a prepared file's SHA-256, which says how its images are split, too."""
+    return hashlib.sha256(json.dumps([counts[part] for part in PARTS]).encode())
+
+
 def _sha256(path: Path, counts: Mapping[Part, int]) -> str:
-    """Return the SHA-256 of a prepared file, and of how its images are split."""
-    digest = hashlib.sha256(json.dumps([counts[part] for part in PARTS]).encode())
+    """Return the SHA-256 of a prepared file."""
+    digest = _digest(counts)
     with open(path, "rb") as file:
         while chunk := file.read(2**20):
             digest.update(chunk)
