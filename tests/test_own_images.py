@@ -98,6 +98,8 @@ def test_what_is_made_of_a_picture(tmp_path: Path) -> None:
     Image.fromarray(np.full((8, 8), 65535, np.uint16)).save(folder / "c.png")
     Image.new("CMYK", (8, 8), (0, 0, 0, 255)).save(folder / "d.jpg")
     Image.new("L", (8, 8), 0).save(folder / "e.gif", save_all=True, append_images=[Image.new("L", (8, 8), 255)])
+    preview = [Image.new("RGB", (4, 4))]  # as a telephone's photographs have, which is no next frame
+    Image.new("RGB", (8, 8)).save(folder / "f.jpg", format="MPO", save_all=True, append_images=preview)
     dataset, lines = load(folder, tmp_path / "cache")
     found = {bytes(one) for part in (dataset.train, dataset.validation, dataset.test) for one in content(part)}
     assert dataset.image_shape == (1, 8, 8)  # none has a colour
@@ -117,6 +119,14 @@ def test_a_size_is_cut_or_filled_up(pad: bool, column: int, tmp_path: Path) -> N
     assert dataset.train.images[0, 1, 0].tolist() == [column] * 8  # green: white margins have it, and red has none
     grey, _ = load(folder, tmp_path / "cache", image_size=8, grayscale=True)
     assert grey.image_shape == (1, 8, 8)
+
+
+@pytest.mark.filterwarnings("error::UserWarning")
+def test_an_array_that_python_2_wrote(tmp_path: Path) -> None:
+    np.save(tmp_path / "new.npy", np.zeros((10, 8, 8), np.uint8))
+    content = (tmp_path / "new.npy").read_bytes()
+    (tmp_path / "old.npy").write_bytes(content.replace(b"(10, 8, 8), } ", b"(10L, 8, 8), }"))
+    assert load(tmp_path / "old.npy", tmp_path / "cache")[0].image_shape == (1, 8, 8)
 
 
 @pytest.mark.parametrize("kind", ["uint8", "bool", "float32", "uint16"])

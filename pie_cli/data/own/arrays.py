@@ -6,6 +6,7 @@ Arrays are read a few rows at a time and never unpickled: what NumPy would have 
 from __future__ import annotations
 
 import hashlib
+import warnings
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -152,7 +153,9 @@ def _array(name: str, opened: Callable[[], IO[bytes]]) -> Array:
 def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     """Read a header up to the first row; return the shape, whether it is in Fortran's order, and the type."""
     read = npy.read_array_header_1_0 if npy.read_magic(file) == (1, 0) else npy.read_array_header_2_0
-    return read(file)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of headers that Python 2 wrote, which are as good
+        return read(file)
 
 
 def _chosen(path: Path, arrays: list[Array]) -> tuple[dict[Part, Array], dict[Part, Array]]:

@@ -45,7 +45,8 @@ def read_picture(content: bytes) -> tuple[Image.Image, Look]:
                 width, height = opened.size
                 if width * height > LARGEST_PICTURE:
                     raise Image.DecompressionBombError
-                animated = getattr(opened, "is_animated", False)
+                # A photograph's second picture (MPO) is a preview or another view of it, no next frame.
+                animated = getattr(opened, "is_animated", False) and opened.format != "MPO"
                 return plain(ImageOps.exif_transpose(opened), animated)
     except Unreadable:
         raise
