@@ -13,8 +13,9 @@ from torch import Tensor
 
 from pie_cli.data.base import ImageSet
 from pie_cli.data.load import ImageSource
+from pie_cli.io.tensors import load_tensors
 from pie_cli.jobs.grid import Place
-from pie_cli.metrics import classifier
+from pie_cli.metrics import classifier, realism
 from pie_cli.metrics.classifier import Classifier, is_large, load_or_train_classifiers, predictions, train_classifier
 from pie_cli.metrics.realism import Panel
 from pie_cli.paper.suite import Suite
@@ -60,7 +61,6 @@ def test_it_learns_colour_and_knows_all_classes(tmp_path: Path, monkeypatch: pyt
 
 
 def test_many_images_are_seen_less_often_and_never_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(classifier, "MAX_STEPS", 2)
     monkeypatch.setattr(classifier, "MIN_STEPS", 1)
     dataset, taken = made_up.dataset((3, 8, 8), (300, 5, 5), CLASSES), list[int]()
     read = ImageSet.take
@@ -70,8 +70,17 @@ def test_many_images_are_seen_less_often_and_never_at_once(monkeypatch: pytest.M
         return read(images, indices)
 
     monkeypatch.setattr(ImageSet, "take", take)
-    train_classifier(dataset.train)
+    train_classifier(dataset.train, most_steps=2)
     assert taken == [128, 128, 44]  # one epoch
+
+
+def test_quick_runs_are_judged_by_classifiers_of_few_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(classifier, "MIN_STEPS", 1)
+    monkeypatch.setattr(realism, "QUICK_STEPS", 2)
+    Panel.load_or_train(tmp_path, made_up.dataset((3, 8, 8), (40, 5, 5), CLASSES).quick)
+    for path in (stored := list(tmp_path.glob("*.safetensors"))):
+        assert "steps 1 to 2," in load_tensors(path)[1]["training"]
+    assert len(stored) == len(classifier.SEEDS)
 
 
 def test_accuracy_stands_beside_what_rests_on_it(tmp_path: Path) -> None:

@@ -118,14 +118,15 @@ class Dataset:
     classes: tuple[str, ...] | None  # the names of the labels 0, 1, …; None without labels
     config: DataConfig | None = None  # what a run remembers of images that have no name of `DATASETS`
     path: Path | None = None  # where those lie
+    is_quick: bool = False  # whether trainings are short, so that evaluating them should not take longer
 
     @property
     def quick(self) -> Dataset:
-        """The same with fewer test images: where trainings are short, evaluating them should not take longer.
+        """The same for short trainings, with fewer test images.
 
         They are drawn at random, since the order of MNIST's test images is not: the first are easier than the last.
         """
-        return replace(self, test=self.test.some(QUICK_IMAGES))
+        return replace(self, test=self.test.some(QUICK_IMAGES), is_quick=True)
 
     @property
     def image_shape(self) -> tuple[int, int, int]:

@@ -18,7 +18,7 @@ SMALLEST_SIDE = 8  # that a classifier can halve twice and still see
 LARGEST_SIDE = 32  # of grey images that the small classifier sees
 EPOCHS, LARGE_EPOCHS = 2, 12  # of the small classifier and of the large one
 MIN_STEPS = 200  # small sets are seen more often
-MAX_STEPS = 5_000  # and large sets less often by the large one
+MAX_STEPS, QUICK_STEPS = 5_000, 1_000  # and large sets less often by the large one; of quick runs even less
 BATCH = 128
 LEARNING_RATE = 5e-3
 SEEDS = (0, 1, 2)  # of the classifiers whose mean is reported
@@ -100,17 +100,20 @@ def confidence(classifier: Classifier, features: Tensor) -> Tensor:
     return classifier.head(features).softmax(1).amax(1)
 
 
-def train_classifier(train: ImageSet, seed: int = 0, classes: int | None = None) -> Classifier:
+def train_classifier(
+    train: ImageSet, seed: int = 0, classes: int | None = None, most_steps: int = MAX_STEPS
+) -> Classifier:
     """Train a classifier on the CPU and return it in eval mode; torch's global random state is left as it was.
 
-    There are so many classes, or as many as the labels say. Raises ValueError if the images have no labels.
+    There are so many classes, or as many as the labels say. A large one is trained for `most_steps` at most, of whole
+    epochs. Raises ValueError if the images have no labels.
     """
     classifier, labels = _untrained(train, seed, classes), train.labels
     assert labels is not None
     generator = torch.Generator().manual_seed(seed)
     wanted, shape = EPOCHS, train.images.shape[1:]
     if is_large((shape[0], shape[1], shape[2])):
-        wanted = max(1, min(LARGE_EPOCHS, MAX_STEPS * BATCH // len(train)))
+        wanted = max(1, min(LARGE_EPOCHS, most_steps * BATCH // len(train)))
     epochs = max(wanted, math.ceil(MIN_STEPS * BATCH / len(train)))
     steps = epochs * math.ceil(len(train) / BATCH)
     optimizer = torch.optim.Adam(classifier.parameters(), fused=True)
@@ -127,15 +130,15 @@ def train_classifier(train: ImageSet, seed: int = 0, classes: int | None = None)
 
 def load_or_train_classifiers(
     cache: Path, train: ImageSet, name: str, report: Callable[[str], None] = lambda message: None,
-    classes: int | None = None,
+    classes: int | None = None, most_steps: int = MAX_STEPS,
 ) -> list[Classifier]:  # fmt: skip
     """Return a classifier of each of `SEEDS`, as `load_or_train_classifier` does."""
-    return [load_or_train_classifier(cache, train, name, report, seed, classes) for seed in SEEDS]
+    return [load_or_train_classifier(cache, train, name, report, seed, classes, most_steps) for seed in SEEDS]
 
 
 def load_or_train_classifier(
     cache: Path, train: ImageSet, name: str, report: Callable[[str], None] = lambda message: None, seed: int = 0,
-    classes: int | None = None,
+    classes: int | None = None, most_steps: int = MAX_STEPS,
 ) -> Classifier:  # fmt: skip
     """Return the classifier of a data set in eval mode, from the folder `cache` or trained and stored there.
 
@@ -146,7 +149,7 @@ def load_or_train_classifier(
     classifier = _untrained(train, classes=classes)
     length, takes = f"epochs {EPOCHS}, steps {MIN_STEPS}", "some 10 s"
     if is_large(classifier.image_shape):
-        length, takes = f"epochs {LARGE_EPOCHS}, steps {MIN_STEPS} to {MAX_STEPS}", "some minutes"
+        length, takes = f"epochs {LARGE_EPOCHS}, steps {MIN_STEPS} to {most_steps}", "some minutes"
     recipe = {
         "dataset": name,
         "data_sha256": train.sha256,
@@ -158,7 +161,7 @@ def load_or_train_classifier(
         with lock(cache / f".{path.stem}.lock", held, report):
             if problem := _restore(classifier, path, recipe):  # still, now that no other process is training it
                 report(f"{problem}: training the classifier that measures realism ({takes})")
-                classifier = train_classifier(train, seed, classes)
+                classifier = train_classifier(train, seed, classes, most_steps)
                 save_tensors(path, classifier.state_dict(), recipe)
     return classifier.eval()
 

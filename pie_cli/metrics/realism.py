@@ -13,6 +13,8 @@ from torch import Tensor
 
 from pie_cli.data.base import Dataset, ImageSet
 from pie_cli.metrics.classifier import (
+    MAX_STEPS,
+    QUICK_STEPS,
     SMALLEST_SIDE,
     Classifier,
     confidence,
@@ -132,8 +134,10 @@ class Panel:
         """Return the judges of a data set, beside its test images (see `load_or_train_classifiers`)."""
         if dataset.classes is None or min(dataset.image_shape[1:]) < SMALLEST_SIDE:
             return cls([])
+        steps = QUICK_STEPS if dataset.is_quick else MAX_STEPS
         classes = len(dataset.classes)
-        return cls.of(load_or_train_classifiers(cache, dataset.train, dataset.name, report, classes), dataset.test)
+        judges = load_or_train_classifiers(cache, dataset.train, dataset.name, report, classes, steps)
+        return cls.of(judges, dataset.test)
 
     def mean(self, measure: Callable[[Judge], float]) -> float:
         """Return the mean of a measure."""
