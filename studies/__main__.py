@@ -21,7 +21,7 @@ from pie_cli.data.load import load_dataset
 from pie_cli.metrics.classifier import load_or_train_classifiers
 from studies.page import STUDIES, write_page
 from studies.study import Row, Study, recorded
-from studies.variant import ROW
+from studies.variant import BRIEF, ROW
 
 RUNS = Path("results/studies")
 
@@ -40,11 +40,11 @@ def main() -> None:
     dataset = load_dataset("mnist")
     load_or_train_classifiers(RUNS.parent, dataset.train, dataset.name)  # the record's, in a checkout
     rows = recorded()
-    wanted = dict.fromkeys(study.options(variant) for study in studies for variant in study.variants)
-    missing = [options for options in wanted if options not in rows]
+    wanted = {study.options(variant): study.brief for study in studies for variant in study.variants}
+    missing = {options: brief for options, brief in wanted.items() if options not in rows}
     _write(studies, rows)
     with ThreadPoolExecutor(arguments.jobs) as pool:
-        for done in as_completed([pool.submit(measure, options) for options in missing]):
+        for done in as_completed([pool.submit(measure, *one) for one in missing.items()]):
             row = done.result()
             rows[str(row["options"])] = row
             print(row["options"], row.get("remark") or f"MSE {row['mse']:.4f}", sep=": ", flush=True)
@@ -58,8 +58,8 @@ def _write(studies: Sequence[Study], rows: Mapping[str, Row]) -> None:
     write_page()
 
 
-def measure(options: str) -> Row:
-    """Train a variant, or resume its training, and measure it; return its row of the table.
+def measure(options: str, brief: bool) -> Row:
+    """Train a variant, or resume its training, and measure it, `brief` or not; return its row of the table.
 
     A training that fails is a result too: its row has the last line that it printed.
     """
@@ -68,7 +68,7 @@ def measure(options: str) -> Row:
         folder.mkdir(parents=True, exist_ok=True)
         with open(folder / "log.txt", "w", encoding="utf-8") as log:
             environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-            command = [sys.executable, "-m", "studies.variant", str(folder), *shlex.split(options)]
+            command = [sys.executable, "-m", "studies.variant", str(folder), *[BRIEF] * brief, *shlex.split(options)]
             done = subprocess.run(command, env=environment, stdout=log, stderr=log, check=False)
         if done.returncode:
             said = (folder / "log.txt").read_text(encoding="utf-8").splitlines()

@@ -5,14 +5,28 @@ from __future__ import annotations
 from pathlib import Path
 
 from pie_cli.io.files import write_text
-from studies import beyond, capacity, eps2, ideas, ladder, letter, projection, sampling, scale, schedule, start, trials
+from studies import (
+    attempts,
+    beyond,
+    capacity,
+    eps2,
+    ideas,
+    ladder,
+    letter,
+    projection,
+    sampling,
+    scale,
+    schedule,
+    start,
+    trials,
+)
 from studies.study import TABLES, Study
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "EXPERIMENTS.md"
 STUDIES = (
     letter.STUDY, ladder.STUDY, eps2.STUDY,
     capacity.STUDY, schedule.STUDY, scale.STUDY, start.STUDY, sampling.STUDY, beyond.STUDY,
-    ideas.STUDY, projection.STUDY, trials.STUDY,
+    ideas.STUDY, attempts.STUDY, projection.STUDY, trials.STUDY,
 )  # fmt: skip
 INTRODUCTION = """# Experiments
 

@@ -21,6 +21,7 @@ COLUMNS = {
     "mse_by_epoch": "MSE by epoch",
     "mse": "MSE",
     **LEVELS,
+    "projected_mse": "MSE, projected",
     "bits_per_dim": "bits/dim",
     "knn_accuracy": "5-NN of z",
     "umap_silhouette": "silhouette",
@@ -49,6 +50,7 @@ class Study:
         variants: the options of `pie train` for each row. For what is not an option of the program, the word "+name"
             stands for the change of that name in `studies.changes`.
         levels: whether the table has the MSE of decoding with some residual levels kept.
+        brief: whether a row has only what the training itself measures.
         conclusion: what the table says; written by hand, after reading it.
     """
 
@@ -56,6 +58,7 @@ class Study:
     question: str
     variants: Mapping[str, str]
     levels: bool = False
+    brief: bool = False
     conclusion: str = ""
 
     def options(self, variant: str) -> str:

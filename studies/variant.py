@@ -1,7 +1,7 @@
 """`python -m studies.variant FOLDER OPTION …`: train one variant, or resume its training, and measure its row.
 
 It runs `pie train OPTION …` on the experiment that the words "+name" make, and then evaluates the same model on the
-validation images, because the test images must decide nothing.
+validation images, because the test images must decide nothing. With the word "+brief" it does not evaluate.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from pie_cli.training.loop import Parts
 from studies import changes
 
 ROW = "row.json"
+BRIEF = "+brief"  # the word for rows of what the training itself measures
 
 
 def changed(run: Run, names: Iterable[str]) -> tuple[Run, Parts]:
@@ -42,21 +43,37 @@ def main() -> None:
     """Write the variant's row into its folder."""
     folder, *words = sys.argv[1:]
     torch.set_num_threads(1)
-    names = [word[1:] for word in words if word.startswith("+")]
+    names = [word[1:] for word in words if word.startswith("+") and word != BRIEF]
     options = [word for word in words if not word.startswith("+")]
     if not any(Path(folder).glob("*-d10-*/weights.safetensors")):
         sys.argv = ["pie", "train", "--resume", "--results-dir", folder, *options]
         cli.main(lambda run: changed(run, names))
     (run_folder,) = Path(folder).glob("*-d10-*")
-    (run, _), dataset = changed(Run.open(run_folder), names), load_dataset("mnist", offline=True)
+    run, _ = changed(Run.open(run_folder), names)
+    row = _trained(run) if BRIEF in words else _evaluated(run, Path(folder).parents[1])
+    by_epoch = pd.read_csv(run_folder / "metrics.csv")["val_mse"]
+    write_json(Path(folder) / ROW, {**row, "mse_by_epoch": " ".join(f"{mse:.4f}"[1:] for mse in by_epoch)})
+
+
+def _trained(run: Run) -> dict[str, object]:
+    """Return what is known of a run without evaluating it."""
+    history, model = pd.read_csv(run.folder / "metrics.csv"), run.load_model()
+    return {
+        "parameters": float(sum(p.numel() for p in model.parameters())),
+        "training_seconds": run.provenance["wall_seconds"],
+        "mse": float(history["val_mse"].iloc[-1]),
+    }
+
+
+def _evaluated(run: Run, classifiers: Path) -> dict[str, object]:
+    """Return the figures of merit of a run on the validation images."""
+    dataset = load_dataset("mnist", offline=True)
     judged = replace(dataset, test=dataset.validation)
-    panel = Panel.load_or_train(Path(folder).parents[1], judged)
+    panel = Panel.load_or_train(classifiers, judged)
     row: dict[str, object] = dict(evaluate(run, judged, panel, "cpu").numbers)
     if isinstance(model := run.load_model(), PIE):
         row |= _mse_by_level(model, judged)
-    history = pd.read_csv(run_folder / "metrics.csv")
-    row["mse_by_epoch"] = " ".join(f"{mse:.4f}"[1:] for mse in history["val_mse"])
-    write_json(Path(folder) / ROW, row)
+    return row
 
 
 def _mse_by_level(model: PIE, dataset: Dataset) -> dict[str, float]:
