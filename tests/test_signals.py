@@ -55,7 +55,7 @@ PLACES: dict[str, tuple[str, str, str]] = {
     "a figure's file": ("matplotlib.figure", "Figure.savefig", f"sample results/{NAME}"),
     "the classifier's training": ("torch.nn.functional", "cross_entropy", "evaluate --dataset digits"),
     "evaluation": ("pie_cli.evaluation.measure", "ssim", "evaluate --dataset digits"),
-    "tables": ("pie_cli.paper.tables", "write_table", "evaluate --dataset digits"),
+    "tables": ("pie_cli.paper.tables", "write_table", f"evaluate results/{NAME}"),
 }
 
 

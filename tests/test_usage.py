@@ -244,7 +244,7 @@ MISTAKES = [
     ("sharpness --jobs 0", 2, "'--jobs'"),
     ("sharpness --no-train --models vae", 1, "train them with: pie train --model vae --latent-dim 8"),
     ("evaluate nowhere", 1, "nowhere is not a run folder"),
-    ("evaluate {run}", 2, "was trained on digits; add --dataset digits"),
+    ("evaluate {run} --dataset mnist", 2, "was trained on digits, not on mnist; leave out --dataset"),
     ("evaluate {run} {run} --dataset digits", 2, "two of the runs are pie-digits-d4-eps0.01-seed0"),
     ("evaluate --results-dir {empty}", 1, "there is no finished run in {empty}; train one with: pie train"),
     ("evaluate --results-dir nowhere", 1, "there is no finished run in nowhere; train one with: pie train"),

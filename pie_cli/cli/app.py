@@ -268,7 +268,7 @@ def evaluate(which: ImagesChoice, place: Place, runs: RunsArgument = None) -> No
     """Every measure of trained runs, beside PCA of the same dimension."""
     from pie_cli.paper.tables import print_evaluation
 
-    suite = given.suite({}, given.Images(which, place), place)
+    suite = given.evaluation(runs or [], given.Images(which, place), place)
     print_evaluation(suite, runs or [], "dataset" in which)
 
 

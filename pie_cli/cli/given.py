@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -107,12 +108,21 @@ def run(folder: Path | None, choice: Given, images: Images, place: FigurePlace) 
     return run.drawing_into(place.figures_dir), accelerator
 
 
-def suite(choice: Given, images: Images, place: Place, profile: Profile | None = None) -> Suite:
-    """Return what all runs of a call have in common; `profile` is given by the calls that train."""
+def suite(choice: Given, images: Images, place: Place, profile: Profile) -> Suite:
+    """Return what all runs of a call that trains have in common."""
     from pie_cli.paper.suite import Suite
 
-    trained = asdict(profile) if profile else {}
-    return Suite.prepare(out, images.source, place.results_dir, place.device, **trained, **choice)
+    return Suite.prepare(out, images.source, place.results_dir, place.device, **asdict(profile), **choice)
+
+
+def evaluation(folders: Sequence[Path], images: Images, place: Place) -> Suite:
+    """Return what the evaluation of runs has in common: the images of the first one, unless the options choose some."""
+    from pie_cli.paper.suite import Suite
+    from pie_cli.runs.find import finished_run
+
+    known = folders and not images.choice
+    source = images.source_of(finished_run(folders[0])) if known else images.source
+    return Suite.prepare(out, source, place.results_dir, place.device)
 
 
 def show(drawing: Drawing) -> None:

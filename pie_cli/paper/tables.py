@@ -98,8 +98,10 @@ def _check_images(suite: Suite, run: Run, named: bool) -> None:
     if config.training is None:
         images_of(run, suite.place.images if named else None, suite.place.images)
         check_shape(run, suite.dataset.image_shape, suite.dataset_name)
-    elif config.dataset != suite.dataset_name:
-        images = shlex.quote(config.images or config.training.dataset)
-        raise UsageError(f"{run.folder} was trained on {config.dataset}; add `dataset` {images}")
-    elif config.data != suite.of_images.get("data"):
-        raise UsageError(f"{run.folder} was trained on other images than those in {suite.place.images.name}")
+        return
+    advice = "leave out `dataset`" if named else "evaluate it apart from the others"
+    if config.dataset != suite.dataset_name:
+        raise UsageError(f"{run.folder} was trained on {config.dataset}, not on {suite.dataset_name}; {advice}")
+    if config.data != suite.of_images.get("data"):
+        place = suite.place.images.name
+        raise UsageError(f"{run.folder} was trained on other images than those in {place}; {advice}")
