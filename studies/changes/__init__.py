@@ -6,6 +6,7 @@ here, so that its row can be measured again.
 
 from studies.changes.experiment import Change, Experiment
 from studies.changes.models import (
+    gently_upright_fibres,
     isometry,
     logits,
     nested_reflections,
@@ -45,6 +46,7 @@ __all__ = [
     "average_500",
     "constant_rate",
     "cosine",
+    "gently_upright_fibres",
     "isometry",
     "large_last_block",
     "last_block_16",

@@ -40,6 +40,8 @@ class _Orthogonal(PIE):
     (Cunningham et al. 2022), and the encoder finds the nearest point of it.
     """
 
+    weight = 0.3
+
     def loss(self, x: Tensor, eps2: Tensor | None = None, reconstruction: Tensor | None = None) -> Tensor:
         loss = super().loss(x, eps2, reconstruction)
         if not self.training:
@@ -51,10 +53,16 @@ class _Orthogonal(PIE):
         residuals[-1] = 0.02 * torch.randn_like(residuals[-1])
         across = self.decode(z, residuals) - start
         cosine = torch.cosine_similarity(along.flatten(1), across.flatten(1))
-        return loss + 0.3 * cosine.square().mean()
+        return loss + self.weight * cosine.square().mean()
 
 
-upright_fibres = with_pie(_Orthogonal)
+class _GentlyOrthogonal(_Orthogonal):
+    """The same with a tenth of the weight."""
+
+    weight = 0.03
+
+
+upright_fibres, gently_upright_fibres = with_pie(_Orthogonal), with_pie(_GentlyOrthogonal)
 
 
 def _scale(scaling: Scaling) -> Change:
