@@ -10,7 +10,7 @@ from typing import Any, Self
 from rich.console import Console
 
 from pie_cli.config.naming import run_config, run_name, train_command
-from pie_cli.config.recipes import COMPARED, Recipe
+from pie_cli.config.recipes import COMPARED, RECIPES, Recipe
 from pie_cli.config.run import FULL_EPOCHS, RunConfig, in_epochs
 from pie_cli.constants import EPS2_VALUES, SHARPNESS_LATENT_DIM
 from pie_cli.data.base import Dataset
@@ -24,6 +24,7 @@ from pie_cli.io.provenance import command_line, git_commit, package_version, sho
 from pie_cli.io.text import number
 from pie_cli.jobs.grid import Place, default_jobs, train_and_evaluate
 from pie_cli.metrics.realism import Panel
+from pie_cli.models.config import PIEConfig
 from pie_cli.runs.folder import Run
 from pie_cli.runtime import find_accelerator
 from pie_cli.training.launch import check_configuration
@@ -170,12 +171,13 @@ class Suite:
         runs = list(runs)
         origins = [run.provenance for run in runs]
         trainings = [run.config.training for run in runs if run.config.training]
+        used = {run.config.recipe for run in runs if isinstance(run.config.model, PIEConfig)}
         seconds = sum(float(facts.get("wall_seconds", math.nan)) for facts in origins)
         # Several machines may have shared the work.
         machines = {f"{of.get('processor')}, {of.get('device')}, threads: {of.get('threads')}" for of in origins}
         return {
             "command": command_line(),
-            "recipes": ", ".join(self.recipes),
+            "recipes": ", ".join(recipe for recipe in RECIPES if recipe in used) or "none",
             "data": self.dataset_name,
             "test images": f"{len(self.dataset.test):,}",
             "classifiers' accuracy on them": rounded(self.accuracy),
