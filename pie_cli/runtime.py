@@ -60,6 +60,15 @@ def find_accelerator(device: str) -> str:
     return device
 
 
+def visible_gpus() -> tuple[str, ...]:
+    """Return the GPUs that this process may use, each as CUDA_VISIBLE_DEVICES names it."""
+    import torch
+
+    names = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
+    count = torch.cuda.device_count()
+    return tuple((names or [str(number) for number in range(count)])[:count])
+
+
 def compute_in_float32() -> None:
     """Make a GPU compute convolutions in float32, so that s, b and g are the same functions in both directions."""
     import torch

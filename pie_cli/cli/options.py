@@ -123,6 +123,7 @@ RunsArgument = Annotated[
     typer.Argument(metavar="[RUN]...", help="Run folders; without any, all finished runs.", parser=_path),
 ]
 _FOLDER: Any = {"parser": _folder, "metavar": "FOLDER"}
+ResultsArgument = Annotated[Path, typer.Argument(help="Folder of the runs.", **_FOLDER)]
 _STARTED = "1, or as many as torchrun or srun started"
 
 
@@ -178,7 +179,7 @@ class Profile:
     ] = "quick"
     jobs: Annotated[
         int | None,
-        opt("Runs trained at once; on a CPU, with one thread each.", "one per CPU core, or one on a GPU", min=1),
+        opt("Runs trained at once; on a CPU, with one thread each.", "one per CPU core, or one per GPU", min=1),
     ] = None
 
 

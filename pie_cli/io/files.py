@@ -60,6 +60,23 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
+def replace_text(path: Path, text: str) -> None:
+    """Write `text` so that a reader sees the old file or the new one. Raises OSError if that fails.
+
+    Nothing is flushed to disk, so a machine that crashes may lose both: this is for what is written every second. Only
+    one process may write the file.
+    """
+    temporary = path.with_name(f".{path.name}.new")
+    try:
+        with open(temporary, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.replace(temporary, path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.remove(temporary)
+        raise
+
+
 def _sync_folder(folder: Path) -> None:
     """Make a rename in `folder` durable, if the platform can open a folder."""
     with contextlib.suppress(OSError):

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from rich.console import Console
 
-from pie_cli.config.naming import run_config, run_name, train_command
+from pie_cli.config.naming import QUICK, run_config, run_name, train_command
 from pie_cli.config.recipes import COMPARED, Recipe
 from pie_cli.config.run import FULL_EPOCHS, RunConfig, in_epochs
 from pie_cli.constants import EPS2_VALUES, SHARPNESS_LATENT_DIM
@@ -22,10 +22,11 @@ from pie_cli.evaluation.evaluate import evaluate
 from pie_cli.evaluation.floors import evaluate_normal, evaluate_pca
 from pie_cli.io.provenance import command_line, git_commit, package_version, short_commit
 from pie_cli.io.text import number
-from pie_cli.jobs.grid import Place, default_jobs, train_and_evaluate
+from pie_cli.jobs.grid import train_and_evaluate
+from pie_cli.jobs.place import Place
 from pie_cli.metrics.realism import Panel
 from pie_cli.runs.folder import Run
-from pie_cli.runtime import find_accelerator
+from pie_cli.runtime import cores, find_accelerator, visible_gpus
 from pie_cli.training.launch import check_configuration
 
 PROFILE_EPOCHS = {"quick": 1, "paper": FULL_EPOCHS}
@@ -50,8 +51,10 @@ class Suite:
         Without a `recipe` it has those that the paper's claims are judged of.
         """
         accelerator = find_accelerator(device)
-        folder = results_dir / "quick" if profile == "quick" else results_dir
-        place = Place(folder, images, accelerator, jobs or default_jobs(accelerator))
+        folder = results_dir / QUICK if profile == "quick" else results_dir
+        gpus = visible_gpus() if accelerator == "cuda" else ()
+        jobs = jobs or (cores() if accelerator == "cpu" else len(gpus) or 1)
+        place = Place(folder, images, accelerator, jobs, gpus)
         return cls(place, PROFILE_EPOCHS[profile], console, (recipe,) if recipe else COMPARED)
 
     @cached_property
