@@ -224,6 +224,25 @@ def ending_at_once() -> Iterator[None]:
         _restore(previous)
 
 
+@contextmanager
+def shielding() -> Iterator[None]:
+    """Within the block, Ctrl-C waits, and so do other signals to stop but SIGTERM.
+
+    The threads and processes that are started in it never get them: whoever has started them tells them to stop.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    from multiprocessing import resource_tracker
+
+    resource_tracker.ensure_running()  # when it starts, it lets Ctrl-C through
+    previous = signal.pthread_sigmask(signal.SIG_BLOCK, {*SIGNALS} - {signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, previous)
+
+
 def ignore_signals() -> None:
     """From now on, ignore signals to stop until a training defers them: the other processes end with the first."""
     _handle(signal.SIG_IGN)

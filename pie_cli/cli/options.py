@@ -181,6 +181,15 @@ class Profile:
         int | None,
         opt("Runs trained at once; on a CPU, with one thread each.", "one per CPU core, or one per GPU", min=1),
     ] = None
+    scheduler: Annotated[
+        str | None,
+        opt(
+            "Train on a Dask cluster: the address of its scheduler, or local for one on this machine (needs the extra: "
+            "cluster).",
+            "no cluster",
+            metavar="ADDRESS|local",
+        ),
+    ] = None
 
 
 def expanded(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -14,9 +14,10 @@ from rich.console import Console
 from pie_cli.config.run import RunConfig
 from pie_cli.errors import Interrupted, PIEError
 from pie_cli.jobs.display import GridDisplay
+from pie_cli.jobs.failures import raise_failures
 from pie_cli.jobs.place import Place
 from pie_cli.jobs.process import start_process
-from pie_cli.jobs.worker import POLL_SECONDS, RESTARTS, Order, failed
+from pie_cli.jobs.worker import POLL_SECONDS, RESTARTS, Order
 from pie_cli.runs.folder import Run
 from pie_cli.runtime import one_thread
 
@@ -45,19 +46,6 @@ def train_and_evaluate(
     finally:
         grid.stop()
     raise_failures(grid.runs, grid.order.since)
-
-
-def raise_failures(runs: Sequence[Run], since: float) -> None:
-    """Raise PIEError if runs have failed since then; those with the same reason are told together."""
-    names: dict[str, list[str]] = {}
-    for run in runs:
-        if not run.evaluated:
-            names.setdefault(failed(run, since) or "it was given up, and its folder cannot say why", []).append(
-                run.name
-            )
-    if names:
-        told = "; ".join(f"{', '.join(of)}: {reason}" for reason, of in names.items())
-        raise PIEError(f"{told}; run the same command to go on" if len(runs) > 1 else told)
 
 
 class _Grid:
@@ -89,11 +77,11 @@ class _Grid:
                 if (code := worker.poll()) is not None:
                     del self.workers[slot]
                     if code:
-                        self._replace(slot, code)
+                        self._replace(slot, worker.pid, code)
             self.display.refresh()
             time.sleep(POLL_SECONDS if self.workers else 0)
 
-    def _replace(self, slot: int, code: int) -> None:
+    def _replace(self, slot: int, pid: int, code: int) -> None:
         """Start a worker that died again. Raises PIEError if worker after worker dies before it has a run.
 
         Those that die with a run are counted by its heartbeat, since it may pass to other processes in between.
@@ -101,7 +89,7 @@ class _Grid:
         self.display.refresh()  # what it said last
         cause = f"exit code {code}; out of memory?"
         self.display.console.print(f"a training process died ({cause}); it is started again")
-        self.idle_deaths = 0 if self.display.pids >= self.pids else self.idle_deaths + 1
+        self.idle_deaths = 0 if pid in self.display.pids else self.idle_deaths + 1
         if self.idle_deaths > RESTARTS:
             advice = "run the same command to go on, with fewer `jobs` if memory is short"
             raise PIEError(f"every training process died ({cause}); {advice}")

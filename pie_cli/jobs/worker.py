@@ -24,6 +24,7 @@ from pie_cli.data.base import Dataset
 from pie_cli.errors import Interrupted, PIEError, mendable
 from pie_cli.evaluation.evaluate import evaluate
 from pie_cli.io.locks import Held
+from pie_cli.jobs.failures import failed
 from pie_cli.jobs.place import Place
 from pie_cli.jobs.process import receive_order
 from pie_cli.metrics.realism import Panel
@@ -66,13 +67,6 @@ class Order:
     def runs(self) -> list[Run]:
         """The runs themselves."""
         return [self.place.run(RunConfig.from_dict(config)) for config in self.configs]
-
-
-def failed(run: Run, since: float) -> str:
-    """Return why the run has failed since then; an empty text if it has not."""
-    heartbeat = run.heartbeat
-    lately = heartbeat is not None and heartbeat.state == "failed" and heartbeat.time >= since
-    return heartbeat.reason or "for no reason on record" if heartbeat and lately and not run.evaluated else ""
 
 
 def work(order: Order) -> None:
