@@ -10,23 +10,22 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from pie_cli.data.load import ImageSource, load_dataset
 from pie_cli.errors import PIEError, UsageError
 from pie_cli.io.tensors import load_tensors
 from pie_cli.jobs import cluster, place, remote
 from pie_cli.jobs.cluster import train_on_cluster
 from pie_cli.jobs.place import Cluster, Place
-from pie_cli.metrics import classifier
 from pie_cli.runs.heartbeat import Heartbeat
 from pie_cli.runtime import Execution, one_thread
 from pie_cli.training.loop import train
 from tests import commands
-from tests.test_grid import grid_of, until
+from tests.test_grid import grid_of, noise, until
 from tests.test_training import same, silent
 
 distributed = pytest.importorskip("distributed", reason="the extra cluster is not installed")
@@ -57,12 +56,6 @@ def workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, dic
         process.wait()
 
 
-@pytest.fixture(autouse=True)
-def _untrained(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An untrained classifier is enough, and takes no time."""
-    monkeypatch.setattr(classifier, "train_classifier", classifier._untrained)
-
-
 def children(pid: int) -> list[int]:
     """Return the processes that a process has started."""
     return [
@@ -82,8 +75,9 @@ def test_a_lost_workers_run_goes_on_elsewhere(
     address, folders = workers
     monkeypatch.setattr(cluster, "CHECKPOINT_SECONDS", 0.0)
     monkeypatch.setattr(cluster, "POLL_SECONDS", 0.1)
-    results = Place(tmp_path, ImageSource("digits"), "cpu", 0, cluster=Cluster(address, "cpu"))
-    (config,) = grid_of(tmp_path, seeds=1, epochs=6)
+    images = noise(tmp_path)
+    results = Place(tmp_path, images, "cpu", 0, cluster=Cluster(address, "cpu"))
+    (config,) = grid_of(images, seeds=1)
     run, killed = results.run(config), dict[int, tuple[Heartbeat, int]]()
 
     def kill() -> None:
@@ -98,7 +92,7 @@ def test_a_lost_workers_run_goes_on_elsewhere(
         train_on_cluster([config], results, Console(file=printed, width=200))
         killing.result()
     ((worker, (said, step)),) = killed.items()
-    assert step in (10, 20, 30, 40, 50)  # of 60
+    assert step in (100, 200)  # of 300
     assert f"{run.name}: its worker or its process was lost; it goes on at tcp" in printed.getvalue()
     assert printed.getvalue().count(f"{run.name}: trained and evaluated\n") == 1
     assert run.evaluated
@@ -107,17 +101,17 @@ def test_a_lost_workers_run_goes_on_elsewhere(
     (other,) = folders.keys() - {worker}
     assert not list(folders[other].rglob("*.safetensors"))
 
-    undisturbed = Place(tmp_path / "whole", ImageSource("digits"), "cpu", 1).run(config)
+    undisturbed = replace(results, results_dir=tmp_path / "whole").run(config)
     with one_thread():
-        train(undisturbed, load_dataset("digits"), Execution("cpu"), silent())
+        train(undisturbed, images.load(), Execution("cpu"), silent())
     assert same(load_tensors(run.weights)[0], load_tensors(undisturbed.weights)[0])
 
 
 def test_a_signal_leaves_nothing_running(workers: tuple[str, dict[int, Path]], tmp_path: Path) -> None:
     """The tasks save their checkpoints, which travel back before the call ends."""
     address, folders = workers
-    grid_of(tmp_path / "results" / "quick", seeds=0)
-    options = ("--models", "pie", "--eps2", "0.01", "--recipe", "letter", "--dataset", "digits", "--scheduler", address)
+    images = ("--dataset", noise(tmp_path).name, "--data-dir", "cache")
+    options = ("--models", "pie", "--eps2", "0.01", "--recipe", "letter", *images, "--scheduler", address)
     call = commands.start("sharpness", *options, cwd=tmp_path)
     name = until(lambda: [path.parent for path in tmp_path.glob("results/quick/*/heartbeat.json")])[0]
     said = until(lambda: (said := Heartbeat.read(name)) and said.step and said)
@@ -137,12 +131,13 @@ def test_a_signal_leaves_nothing_running(workers: tuple[str, dict[int, Path]], t
 def test_other_versions_are_refused(
     workers: tuple[str, dict[int, Path]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    results = Place(tmp_path, ImageSource("digits"), "cpu", 0, cluster=Cluster(workers[0], "cpu"))
+    images = noise(tmp_path)
+    results = Place(tmp_path, images, "cpu", 0, cluster=Cluster(workers[0], "cpu"))
     monkeypatch.setattr(remote, "version", lambda name: "0.1")
     with pytest.raises(
         PIEError, match=r"^the worker tcp://127.* has torch .*, not 0.1; .* install there what"
     ) as error:
-        train_on_cluster(grid_of(tmp_path, seeds=1), results, Console(file=io.StringIO()))
+        train_on_cluster(grid_of(images, seeds=1), results, Console(file=io.StringIO()))
     assert "\n" not in str(error.value)
 
 
