@@ -170,6 +170,7 @@ class Run:
         except ValueError as error:
             problem = f"{self.weights} is not of the model that its configuration describes ({error})"
             raise UnusableRun(self.weights, problem) from error
+        model.folder = self.folder
         return model.eval().to(device)
 
     def save_checkpoint(self, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, Any]) -> None:
