@@ -24,7 +24,6 @@ from pie_cli.runs.find import SHOWCASE
 from pie_cli.runs.folder import Run
 
 LARGEST_CHANGE = 0.01
-TRAINING_STEPS = 8_000  # of the network that codes exact pixels; more than those of one's own runs, which wait for it
 
 
 def main() -> None:
@@ -33,7 +32,7 @@ def main() -> None:
         copy(Run.open(Path(sys.argv[1])))
     shown = Run.open(SHOWCASE)
     images = load_dataset(shown.config.resolved.dataset).train.images
-    fit_tables(load_pie(shown, "cpu"), images, print, TRAINING_STEPS).save(shown.folder)
+    fit_tables(load_pie(shown, "cpu"), images, print).save(shown.folder)
 
 
 def copy(run: Run) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from pie_cli import constants as paper
-from pie_cli.cli import given
+from pie_cli.cli import compressed, given
 from pie_cli.cli.console import failing_in_one_line, out, say
 from pie_cli.cli.options import (
     FILES,
@@ -299,3 +299,7 @@ def reproduce(
 
     suite = given.suite(choice, given.Images(which, place), place, profile)
     whole.print_verdicts(suite, whole.reproduce(suite, seeds, baseline_seeds), strict)
+
+
+for command in (compressed.compress, compressed.decompress, compressed.info, compressed.reduce):
+    app.command(rich_help_panel=compressed.COMPRESSED)(command)

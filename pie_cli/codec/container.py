@@ -83,6 +83,11 @@ class Header:
         """How many levels there are beside z."""
         return len(self.layers) - 1 - self.exact
 
+    @property
+    def size(self) -> int:
+        """How many bytes the whole file has."""
+        return len(self.pack()) + sum(layer.length for layer in self.layers)
+
     def layer_name(self, number: int) -> str:
         """Return what to call a layer."""
         if number == 0:

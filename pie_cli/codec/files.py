@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 
 from pie_cli.codec.coder import Damaged
@@ -11,7 +12,7 @@ from pie_cli.codec.compress import decompress
 from pie_cli.codec.container import Container, Header
 from pie_cli.codec.pictures import Pictures
 from pie_cli.codec.tables import FILE, load_tables
-from pie_cli.errors import PIEError, UsageError
+from pie_cli.errors import FolderError, PIEError, UsageError
 from pie_cli.io.files import read_bytes, write_bytes
 from pie_cli.io.tensors import LARGEST_FILE
 from pie_cli.models.pie import PIE
@@ -127,9 +128,7 @@ def describe(path: Path, folder: Path | None, results_dir: Path) -> list[tuple[s
         ("pixels", f"SHA-256 {header.pixels}"),
         ("lossless", "yes" if header.exact else "no"),
     ]
-    total = len(header.pack())
     for number, layer in enumerate(header.layers):
-        total += layer.length
         state = "" if number < complete else ", cut off"
         try:
             container.layer(number)
@@ -137,21 +136,45 @@ def describe(path: Path, folder: Path | None, results_dir: Path) -> list[tuple[s
             state = state or ", damaged"
         sizes = f"{layer.length:,} bytes, {layer.length / count:,.2f} an image"
         lines.append((header.layer_name(number), f"{sizes}; MSE up to here {layer.mse:.4g}{state}"))
-    bits = 8 * total / (count * channels * height * width)
-    lines.append(("whole", f"{total:,} bytes, {total / count:,.2f} an image, {bits:.4f} bits a pixel value"))
-    return lines
+    return [*lines, ("whole", size_of(header))]
 
 
-def reduce(path: Path, output: Path, keep: int) -> None:
-    """Write a smaller file with z and `keep` levels alone; nothing is decoded.
+def reduce_file(path: Path, output: Path, keep: int) -> str:
+    """Write a smaller file with z and `keep` levels alone, and return a line about it; nothing is decoded.
 
     Raises UsageError if there are fewer levels, PIEError if they are damaged, FolderError if it cannot be written.
     """
+    check_output(output)
     container = read_container(path)
-    if not 0 <= keep <= container.header.keep:
+    if keep > container.header.keep:
         raise UsageError(f"`keep` {keep}: {path} has {container.header.keep} levels beside z")
     try:
         content = container.reduced(keep)
     except Damaged as error:
         raise PIEError(f"{path}: {error}; {_advice(container)}") from error
-    write_bytes(output, content)
+    write_file(output, content)
+    return f"wrote {output}: {size_of(Container.parse(content).header)}"
+
+
+def size_of(header: Header) -> str:
+    """Return how many images a file has, and how large it is, on one line."""
+    total, count = header.size, header.count
+    bits = 8 * total / (count * prod(header.shape))
+    return f"{count:,} images, {total:,} bytes, {total / count:,.2f} an image, {bits:.4f} bits a pixel value"
+
+
+def check_output(output: Path) -> None:
+    """Raise UsageError if a file is there, or its folder is not."""
+    if output.exists():
+        raise UsageError(f"{output} exists; remove it, or choose another file with `output`")
+    if not output.parent.is_dir():
+        raise UsageError(f"{output.parent} is no folder; make it, or choose another one with `output`")
+
+
+def write_file(output: Path, content: bytes) -> None:
+    """Write a compressed file. Raises FolderError if that is not possible; nothing is left then."""
+    try:
+        write_bytes(output, content)
+    except FolderError as error:
+        error.setting = "output"
+        raise

@@ -16,7 +16,7 @@ from pie_cli.codec.network import fit_networks
 from pie_cli.codec.tables import CLASSES, STEEPNESS, Tables, weights_digest
 from pie_cli.models.pie import PIE
 
-STEPS = (0.7, 0.495)  # of z, of a level: how far one moves an image, as the root of the squares over all pixel values
+STEPS = (0.7, 0.485)  # of z, of a level: how far one moves an image, as the root of the squares over all pixel values
 PROBED = 64  # images on which that is measured
 PROBE = 0.1  # by how much a number is changed for it
 COUNTED = 20_000  # images whose symbols are counted

@@ -17,7 +17,7 @@ from pie_cli.codec.rounding import CELL
 from pie_cli.codec.tables import ABSOLUTE, AROUND, CAUSAL, COMPONENT, EXACT, HIDDEN, RELATIVE, features_of
 from pie_cli.models.pie import PIE
 
-STEPS = 3_000  # of the training
+STEPS = 4_000  # of the training
 BATCH_VALUES = 2**15  # pixel values in a batch
 RATE = 4e-3  # the highest learning rate
 FLAT = 0.1  # the share of pixels that are trained on where all that is known is one grey level, and the pixel too
