@@ -14,11 +14,12 @@ from torch import Tensor
 
 from pie_cli.codec.coder import Damaged, Decoder, Encoder
 from pie_cli.codec.container import LARGEST_VALUES, Container, Header, Kind, Layer
-from pie_cli.codec.levels import FINEST, Level, Values, analyse, as_pixels, sizes_of, synthesise
+from pie_cli.codec.levels import FINEST, Level, Values, analyse, as_pixels, pie_of, sizes_of, synthesise
 from pie_cli.codec.pixels import decode_pixels, encode_pixels
 from pie_cli.codec.rounding import cells, decode_doubts, doubt_width, doubts_in, encode_doubts
 from pie_cli.codec.tables import Tables, tables_of
-from pie_cli.errors import PIEError, UsageError
+from pie_cli.errors import PIEError
+from pie_cli.models.base import Autoencoder
 from pie_cli.models.pie import PIE
 
 GROUP = 2048  # images that are coded at a time, and
@@ -28,7 +29,7 @@ Pixels = NDArray[np.uint8]
 
 
 def compress(
-    model: PIE,
+    model: Autoencoder,
     images: Tensor | NDArray[np.uint8],
     keep: int | None = None,
     lossless: bool = True,
@@ -50,8 +51,16 @@ def compress(
 
     Raises:
         ValueError: for images of another shape or type, or arguments out of range.
-        PIEError: if there are no tables, or the coder is missing.
+        PIEError: if the model is no PIE or there are no tables, or the coder is missing.
+
+    Example:
+        >>> from pie_cli import load_showcase
+        >>> model, images = load_showcase(), torch.zeros(2, 1, 28, 28, dtype=torch.uint8)
+        >>> data = compress(model, images)
+        >>> torch.equal(decompress(data, model), images)
+        True
     """
+    model = pie_of(model)
     tables = tables or tables_of(model)
     pixels, sizes = _as_pixels_of(model, images), sizes_of(model.config)
     keep = len(sizes) - 1 if keep is None else keep
@@ -86,7 +95,7 @@ def compress(
     return Container.pack(header, contents)
 
 
-def decompress(data: bytes, model: PIE, keep: int | None = None, *, tables: Tables | None = None) -> Tensor:
+def decompress(data: bytes, model: Autoencoder, keep: int | None = None, *, tables: Tables | None = None) -> Tensor:
     """Return the images (N, C, H, W) of uint8 in a compressed file.
 
     Without `keep`, they are the best that the file has: exact, if it has the exact layer. With it, they are decoded
@@ -96,6 +105,7 @@ def decompress(data: bytes, model: PIE, keep: int | None = None, *, tables: Tabl
         ValueError: if the file has fewer levels.
         PIEError: if it is damaged, cut, or of another model; or if the pixels that come out are not those that went in.
     """
+    model = pie_of(model)
     tables = tables or tables_of(model)
     try:
         return torch.from_numpy(_decompress(Container.parse(data), model, tables, keep))
@@ -162,9 +172,7 @@ def _groups(count: int, shape: tuple[int, int, int]) -> Iterator[slice]:
 
 
 def _as_pixels_of(model: PIE, images: Any) -> Pixels:
-    """Return images as an array. Raises UsageError unless the model is a PIE, ValueError unless they fit it."""
-    if not hasattr(model, "residual_sizes"):
-        raise UsageError(f"a {type(model).__name__} keeps nothing but z; compress with a PIE")
+    """Return images as an array. Raises ValueError unless they fit the model."""
     pixels = images.cpu().numpy() if isinstance(images, Tensor) else np.asarray(images)
     if pixels.dtype != np.uint8 or pixels.shape[1:] != model.image_shape:
         shape = ", ".join(map(str, model.image_shape))

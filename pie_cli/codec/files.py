@@ -10,6 +10,7 @@ from pathlib import Path
 from pie_cli.codec.coder import Damaged
 from pie_cli.codec.compress import decompress
 from pie_cli.codec.container import Container, Header
+from pie_cli.codec.levels import pie_of
 from pie_cli.codec.pictures import Pictures
 from pie_cli.codec.tables import FILE, load_tables
 from pie_cli.errors import FolderError, PIEError, UsageError
@@ -32,10 +33,10 @@ def read_container(path: Path) -> Container:
 
 def load_pie(run: Run, device: str) -> PIE:
     """Return a run's model. Raises UsageError unless it is a PIE."""
-    model = run.load_model(device)
-    if not isinstance(model, PIE):
-        raise UsageError(f"{run.folder} holds a {type(model).__name__}, which keeps nothing but z; name a PIE's run")
-    return model
+    try:
+        return pie_of(run.load_model(device))
+    except UsageError as error:
+        raise UsageError(f"{run.folder}: {error}") from error
 
 
 def run_of_file(header: Header, folder: Path | None, results_dir: Path) -> Run | None:

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pie_cli.codec.coder import SYMBOLS, TOTAL, whole_frequencies
-from pie_cli.codec.levels import CENTRE, ESCAPE, FINEST, Values, analyse, whole_steps
+from pie_cli.codec.levels import CENTRE, ESCAPE, FINEST, Values, analyse, pie_of, whole_steps
 from pie_cli.codec.network import fit_networks
 from pie_cli.codec.tables import CLASSES, STEEPNESS, Tables, weights_digest
+from pie_cli.models.base import Autoencoder
 from pie_cli.models.pie import PIE
 
 STEPS = (0.7, 0.485)  # of z, of a level: how far one moves an image, as the root of the squares over all pixel values
@@ -26,7 +27,7 @@ _BATCH = 2**18  # pixel values that are decoded at a time
 
 
 def fit_tables(
-    model: PIE,
+    model: Autoencoder,
     images: Tensor | NDArray[np.uint8],
     report: Callable[[str], object] = lambda line: None,
     training_steps: int | None = None,
@@ -36,7 +37,7 @@ def fit_tables(
     It takes some minutes. `report` gets lines for the user. The same images give the same tables on the same machine.
     `training_steps` are those of the exact layer's network; by default as many as pay.
     """
-    pixels = torch.as_tensor(images)
+    model, pixels = pie_of(model), torch.as_tensor(images)
     chosen = pixels[torch.randperm(len(pixels), generator=torch.Generator().manual_seed(0))]
     report("measuring how far each number of the code moves the image")
     steps = _steps(model, chosen[:PROBED].numpy())

@@ -11,9 +11,11 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from pie_cli.codec.coder import SYMBOLS, Decoder, Encoder, Frequencies, Symbols, uniform
 from pie_cli.codec.tables import CLASSES, Tables
+from pie_cli.errors import UsageError
 from pie_cli.models.config import PIEConfig
 from pie_cli.models.pie import PIE
 
@@ -23,6 +25,14 @@ ESCAPE = SYMBOLS - 1  # a number that is too large for a symbol; its two bytes f
 LARGEST = 2**15 - 1
 
 Values = NDArray[np.float32]
+
+
+def pie_of(model: nn.Module) -> PIE:
+    """Return the PIE that a model is, or that torch.compile was given. Raises UsageError if it is none."""
+    found = getattr(model, "_orig_mod", model)
+    if not isinstance(found, PIE):
+        raise UsageError(f"a {type(found).__name__} keeps nothing but z; compressed files need a PIE")
+    return found
 
 
 def sizes_of(config: PIEConfig) -> list[int]:

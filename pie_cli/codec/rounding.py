@@ -36,7 +36,7 @@ def doubt_width(model: PIE, values: Sequence[Values]) -> float:
     if there.dtype == torch.float64:
         exact = exact.float()
     difference = np.abs(synthesise(model, some) - synthesise(exact, some))
-    return float(MARGIN * difference.max(initial=1e-4))
+    return float(min(MARGIN * difference.max(initial=1e-4), CELL / 4))
 
 
 def doubts_in(decoded: NDArray[np.float64], width: float) -> Doubts:
