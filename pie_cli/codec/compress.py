@@ -34,7 +34,7 @@ def compress(
     keep: int | None = None,
     lossless: bool = True,
     *,
-    fineness: int = 0,
+    fineness: int | None = None,
     names: Sequence[str] = (),
     kind: Kind = "tensor",
     tables: Tables | None = None,
@@ -45,7 +45,8 @@ def compress(
         model: a PIE from a run folder that has tables; `tables` are for one that has none (`fit_tables`).
         keep: how many residual levels are kept beside z; None stands for all.
         lossless: whether the exact layer follows, with which the pixels come back as they are.
-        fineness: how often the steps of z and the levels are halved, 0 to 4; 0 where it is lossless.
+        fineness: how often the steps of z and the levels are halved, 0 to 4, and 0 where it is lossless. By default,
+            once for each level after the first: a level adds little where those before it are coarse.
         names: of pictures, as `names.stored_names` returns them.
         kind: what the images came in as.
 
@@ -66,6 +67,8 @@ def compress(
     keep = len(sizes) - 1 if keep is None else keep
     if not 0 <= keep < len(sizes):
         raise ValueError(f"keep must lie between 0 and {len(sizes) - 1}, got {keep}")
+    if fineness is None:
+        fineness = 0 if lossless else min(max(keep - 1, 0), FINEST)
     if not 0 <= fineness <= (0 if lossless else FINEST):
         raise ValueError(f"fineness must lie between 0 and {FINEST}, and be 0 in a lossless file; got {fineness}")
     layers = [Level(tables, sizes, number, fineness) for number in range(keep + 1)]

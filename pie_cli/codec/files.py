@@ -12,13 +12,13 @@ from pie_cli.codec.compress import decompress
 from pie_cli.codec.container import Container, Header
 from pie_cli.codec.levels import pie_of
 from pie_cli.codec.pictures import Pictures
-from pie_cli.codec.tables import FILE, load_tables
+from pie_cli.codec.tables import load_tables
 from pie_cli.errors import FolderError, PIEError, UsageError
 from pie_cli.io.files import read_bytes, write_bytes
 from pie_cli.io.tensors import LARGEST_FILE
 from pie_cli.models.pie import PIE
 from pie_cli.runs.find import SHOWCASE, finished_run
-from pie_cli.runs.folder import Run
+from pie_cli.runs.folder import CODING, Run
 
 
 def read_container(path: Path) -> Container:
@@ -50,7 +50,7 @@ def _runs(folder: Path | None, results_dir: Path) -> Iterator[Run]:
         yield finished_run(folder)
         return
     for path in [SHOWCASE, *(sorted(results_dir.iterdir()) if results_dir.is_dir() else [])]:
-        if (path / FILE).exists() and (path / "config.json").exists():
+        if (path / CODING).exists() and (path / "config.json").exists():
             try:
                 yield finished_run(path)
             except PIEError:

@@ -12,12 +12,12 @@ from pie_cli.codec.container import Container
 from pie_cli.codec.files import check_output, load_pie, size_of, write_file
 from pie_cli.codec.fitting import fit_tables
 from pie_cli.codec.pictures import Pictures, read_images
-from pie_cli.codec.tables import FILE, Tables, tables_of
+from pie_cli.codec.tables import Tables, tables_of
 from pie_cli.data.base import Dataset
 from pie_cli.data.load import ImageSource
 from pie_cli.errors import FolderError, UsageError
 from pie_cli.models.pie import PIE
-from pie_cli.runs.folder import Run
+from pie_cli.runs.folder import CODING, Run
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def check_levels(model: PIE, keep: int | None) -> None:
 
 def ready_tables(run: Run, model: PIE, trained_on: Callable[[], Dataset], report: Callable[[str], None]) -> Tables:
     """Return a run's tables, fitted on its training images and stored with it if it has none yet."""
-    if not (run.folder / FILE).exists():
+    if not (run.folder / CODING).exists():
         report(f"{run.folder} has no tables for compressed files yet; they are fitted once, which takes some minutes")
         tables = fit_tables(model, trained_on().train.images, report)
         try:

@@ -22,8 +22,8 @@ from pie_cli.errors import PIEError, UnusableRun
 from pie_cli.io.tensors import check_tensors, digest, load_tensors, save_tensors
 from pie_cli.models.config import PIEConfig
 from pie_cli.models.pie import PIE
+from pie_cli.runs.folder import CODING
 
-FILE = "coding.safetensors"
 _AGAIN = "remove it, and the next compression with this run makes it again"
 
 CLASSES = 64  # of standard deviations, four in each octave
@@ -116,7 +116,7 @@ class Tables:
 
     def save(self, folder: Path) -> None:
         """Write the tables into a run folder. Raises FolderError if that is not possible."""
-        save_tensors(folder / FILE, self.tensors, {"weights": self.weights})
+        save_tensors(folder / CODING, self.tensors, {"weights": self.weights})
 
 
 def _require(true: bool | Tensor, name: str) -> None:
@@ -147,7 +147,7 @@ def weights_digest(model: PIE) -> str:
 
 def load_tables(folder: Path, config: PIEConfig) -> Tables:
     """Return the tables in a run folder. Raises PIEError if they are missing, damaged or of another configuration."""
-    path = folder / FILE
+    path = folder / CODING
     try:
         tensors, metadata = load_tensors(path)
         return Tables(str(metadata.get("weights")), tensors).check(config)
@@ -159,10 +159,10 @@ def load_tables(folder: Path, config: PIEConfig) -> Tables:
 
 def tables_of(model: PIE) -> Tables:
     """Return the tables that lie in the run folder from which a model was loaded. Raises PIEError if there are none."""
-    if model.folder is None or not (model.folder / FILE).exists():
-        where = "the model comes from no run folder" if model.folder is None else f"{model.folder} has no {FILE}"
+    if model.folder is None or not (model.folder / CODING).exists():
+        where = "the model comes from no run folder" if model.folder is None else f"{model.folder} has no {CODING}"
         raise PIEError(f"{where}; fit tables on training images with fit_tables(model, images), and pass them")
     tables = load_tables(model.folder, model.config)
     if tables.weights != weights_digest(model):
-        raise PIEError(f"{model.folder / FILE} belongs to other weights; {_AGAIN}")
+        raise PIEError(f"{model.folder / CODING} belongs to other weights; {_AGAIN}")
     return tables

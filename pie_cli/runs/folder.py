@@ -2,6 +2,7 @@
 
 config.json            the resolved configuration
 weights.safetensors    the trained model; present once training has finished
+coding.safetensors     tables for compressed files, made when they are first needed (see `codec.tables`)
 checkpoint.safetensors everything that an interrupted training needs to resume; removed when it has finished
 checkpoint.previous.safetensors  the one before, for when the newest is damaged; removed likewise
 metrics.csv            one row per epoch
@@ -28,6 +29,8 @@ from pie_cli.io.locks import lock
 from pie_cli.io.tensors import Metadata, Tensors, load_newest, load_tensors, save_tensors
 from pie_cli.models.base import Autoencoder
 from pie_cli.models.registry import LAYOUT, Build, build_model, plain_copy, restore_model
+
+CODING = "coding.safetensors"  # of what is made of a model's weights, and goes with them
 
 
 @dataclass(frozen=True)
@@ -136,7 +139,8 @@ class Run:
 
     def clear(self, keep: Collection[str] = ()) -> None:
         """Remove what a training wrote and the figures drawn from it, except the files named in `keep`."""
-        for path in (*self.files, *self.folder.glob("evaluation.*"), *self.figures.glob("*")):
+        others = (self.folder / CODING, *self.folder.glob("evaluation.*"), *self.figures.glob("*"))
+        for path in (*self.files, *others):
             if path.name not in keep and not path.is_dir():
                 path.unlink(missing_ok=True)
 
