@@ -20,7 +20,7 @@ from pie_cli.codec.coder import SYMBOLS, TOTAL, Encoder, whole_frequencies
 
 Pixels = NDArray[np.uint8]
 
-QUALITIES = (1, 5, 10, 20, 30, 45, 60, 75, 90)
+QUALITIES = (1, 10, 25, 50, 75, 90)
 LOSSY = {"JPEG": "quality", "WebP": "quality", "AVIF": "quality", "JXL": "quality"}
 LOSSLESS: dict[str, dict[str, object]] = {
     "PNG": {"optimize": True},

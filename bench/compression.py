@@ -35,14 +35,14 @@ from pie_cli.runs.find import load_showcase
 
 matplotlib.use("Agg")
 
-SHEETS = 1_000  # images that picture formats are measured on
-OTHERWISE = 1_000  # images that are decoded in other ways
+SHEETS = 500  # images that picture formats are measured on
+OTHERWISE = 500  # images that are decoded in other ways
 PUBLISHED = {"BB-ANS, published": 1.41, "Bit-Swap, published": 1.29}  # bits a pixel, of all 10,000 test images
 
 
 @dataclass(frozen=True)
 class Lossless:
-    """A lossless file: its header, and how fast it is written and read, in images a second."""
+    """A lossless file: its header, and how many images are written and read in a second of one core, by its CPU time."""
 
     header: Header
     written: float
@@ -56,11 +56,11 @@ class Lossless:
 
 def measure(model: PIE, images: Tensor, keep: int) -> Lossless:
     """Write and read a lossless file with some levels, and check every pixel."""
-    start = time.perf_counter()
+    start = time.process_time()
     content = compress(model, images, keep)
-    middle = time.perf_counter()
+    middle = time.process_time()
     undone = decompress(content, model)
-    end = time.perf_counter()
+    end = time.process_time()
     assert torch.equal(undone, images)
     count = len(images)
     return Lossless(Container.parse(content).header, count / (middle - start), count / (end - middle))
@@ -92,16 +92,17 @@ def otherwise(model: PIE, images: Tensor) -> dict[str, bool]:
     return found
 
 
-def from_start(image: NDArray[np.uint8]) -> tuple[float, float]:
-    """Return the seconds that `pie compress` and `pie decompress` take for one picture, the start included."""
-    seconds = []
-    with tempfile.TemporaryDirectory() as folder:
-        Image.fromarray(image).save(Path(folder) / "one.png")
-        for arguments in (["compress", "one.png", "-o", "one.pie"], ["decompress", "one.pie"]):
-            start = time.perf_counter()
-            subprocess.run([sys.executable, "-m", "pie_cli", *arguments], cwd=folder, check=True, capture_output=True)
-            seconds.append(time.perf_counter() - start)
-    return seconds[0], seconds[1]
+def from_start(image: NDArray[np.uint8], repeats: int) -> tuple[float, float]:
+    """Return the least seconds that `pie compress` and `pie decompress` take for one picture, the start included."""
+    seconds: dict[str, list[float]] = {"compress": [], "decompress": []}
+    for _ in range(repeats):
+        with tempfile.TemporaryDirectory() as folder:
+            Image.fromarray(image).save(Path(folder) / "one.png")
+            for arguments in (["compress", "one.png", "-o", "one.pie"], ["decompress", "one.pie"]):
+                command, start = [sys.executable, "-m", "pie_cli", *arguments], time.perf_counter()
+                subprocess.run(command, cwd=folder, check=True, capture_output=True)
+                seconds[arguments[0]].append(time.perf_counter() - start)
+    return min(seconds["compress"]), min(seconds["decompress"])
 
 
 def best(points: Sequence[Point]) -> list[Point]:
@@ -156,8 +157,8 @@ def bounds(files: dict[int, Lossless], exact: dict[str, bool], one: tuple[float,
         ["lossless, z, one level and the exact layer", f"{files[1].bits:.4f}", "≤ 1.30", "≤ 1.20"],
         ["z alone, bytes an image / MSE", f"{of_z:.2f} / {z.mse:.4f}", "≤ 6 / ≤ .018", "–"],
         ["z and one level", f"{both:.2f} / {level.mse:.5f}", "≤ 20 / ≤ .0055", "≤ 17 / ≤ .0045"],
-        ["compress, images a second", f"{rates[0]:.0f}", "≥ 300", "≥ 1,000"],
-        ["decompress, images a second", f"{rates[1]:.0f}", "≥ 300", "≥ 1,000"],
+        ["compress, images a second of one core", f"{rates[0]:.0f}", "≥ 300", "≥ 1,000"],
+        ["decompress, images a second of one core", f"{rates[1]:.0f}", "≥ 300", "≥ 1,000"],
         ["one image from process start, seconds", f"{one[0]:.1f}, {one[1]:.1f}", "≤ 4", "≤ 2"],
         [f"exact, of {first.count:,} images", "all", "all", "all"],
         *([f"exact, decoded {how}", "all" if fine else "NOT all", "all", "all"] for how, fine in exact.items()),
@@ -167,14 +168,14 @@ def bounds(files: dict[int, Lossless], exact: dict[str, bool], one: tuple[float,
 
 def main() -> None:
     """Measure everything, and write the page and the picture."""
-    options = options_from(__doc__, Path("bench/COMPRESSION.md"), repeats=1)
+    options = options_from(__doc__, Path("bench/COMPRESSION.md"), repeats=3)
     data = load_dataset("mnist", report=lambda line: None)
     order = torch.randperm(len(data.test), generator=torch.Generator().manual_seed(0))
     images, model = data.test.images[order], pie_of(load_showcase())
     grey = images[:, 0].numpy()
     keeps = (0, 1, len(model.residual_sizes))
     files = {keep: measure(model, images, keep) for keep in keeps}
-    one = from_start(grey[0])
+    one = from_start(grey[0], options.repeats)
     exact = otherwise(model, images[:OTHERWISE])
     points = [*curve(model, images), *lossy(grey[:SHEETS]), *pca(data.train.images[:, 0].numpy(), grey)]
     bits = {f"PIE, z, {keep} levels, exact": file.bits for keep, file in files.items()} | PUBLISHED

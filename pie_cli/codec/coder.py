@@ -36,6 +36,11 @@ def _stream() -> Any:
     return stream
 
 
+def check_installed() -> None:
+    """Raise UsageError if constriction is missing."""
+    _stream()
+
+
 @contextmanager
 def _failing_as_damaged() -> Iterator[None]:
     """Make whatever the coder raises `Damaged`: a panic of its Rust code is not even an `Exception`."""

@@ -16,6 +16,7 @@ from pie_cli.codec.tables import load_tables
 from pie_cli.errors import FolderError, PIEError, UsageError
 from pie_cli.io.files import read_bytes, write_bytes
 from pie_cli.io.tensors import LARGEST_FILE
+from pie_cli.models.config import PIEConfig
 from pie_cli.models.pie import PIE
 from pie_cli.runs.find import SHOWCASE, finished_run
 from pie_cli.runs.folder import CODING, Run
@@ -59,8 +60,10 @@ def _runs(folder: Path | None, results_dir: Path) -> Iterator[Run]:
 
 def _fingerprint(run: Run) -> str | None:
     """Return the SHA-256 of a run's weights and tables, as its tables say; None if they cannot be read."""
+    if not isinstance(run.config.model, PIEConfig):
+        return None
     try:
-        return load_tables(run.folder, run.config.model).fingerprint  # type: ignore[arg-type]
+        return load_tables(run.folder, run.config.model).fingerprint
     except PIEError:
         return None
 

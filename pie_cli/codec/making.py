@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pie_cli.codec.budget import compress_into
+from pie_cli.codec.coder import check_installed
 from pie_cli.codec.compress import compress
 from pie_cli.codec.container import Container
 from pie_cli.codec.files import check_output, load_pie, size_of, write_file
@@ -53,6 +54,7 @@ def make_file(
 
     `given` and `named` are as in `read_images`. `trained_on` returns the run's images, for its tables, if it has none.
     """
+    check_installed()
     check_output(output)
     model = load_pie(run, device)
     check_levels(model, amount.keep)

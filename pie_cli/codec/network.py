@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from math import prod
 
 import numpy as np
@@ -17,9 +17,10 @@ from pie_cli.codec.rounding import CELL
 from pie_cli.codec.tables import ABSOLUTE, AROUND, CAUSAL, COMPONENT, EXACT, HIDDEN, RELATIVE, features_of
 from pie_cli.models.pie import PIE
 
-STEPS = 4_000  # of the training
+STEPS = 4_000  # of the training, shared by the channels
 BATCH_VALUES = 2**15  # pixel values in a batch
 RATE = 4e-3  # the highest learning rate
+REPORTS = 5  # lines for the user while a network is trained
 FLAT = 0.1  # the share of pixels that are trained on where all that is known is one grey level, and the pixel too
 PREDICTED_ON = 8  # batches on which the linear prediction is fitted
 RIDGE = 1e-4  # which keeps it small where known pixels say the same
@@ -141,13 +142,13 @@ def fit_networks(
     tables = dict[str, Tensor]()
     channels = model.config.image_shape[0]
     generator = torch.Generator().manual_seed(0)
-    total = STEPS if training_steps is None else training_steps
+    total = max(1, (STEPS if training_steps is None else training_steps) // channels)
     pairs = _Pairs(model, images, steps, generator)
     for channel in range(channels):
         network = FloatNetwork(model.config.image_shape, channel, pairs.keeps, generator)
         prediction = _fit_prediction(pairs, channel)
-        bits = _train(network, pairs, channel, prediction, total)
-        report(f"the network of channel {channel + 1} of {channels} codes training images at {bits:.3f} bits a value")
+        report(f"training the network of channel {channel + 1} of {channels}")
+        _train(network, pairs, channel, prediction, total, report)
         own = {**network.rounded(), "prediction": prediction}
         tables |= {f"pixels.{channel}.{name}": tensor for name, tensor in own.items()}
     return tables
@@ -171,10 +172,6 @@ class _Pairs:
         middle = torch.from_numpy((CELL * np.floor(decoded / CELL) + CELL // 2).astype(np.uint8))
         return Batch(images, middle, channel, keep, self.generator)
 
-    def all_keeps(self, count: int) -> Iterator[int]:
-        """Yield numbers of levels, as many of each."""
-        yield from (number % self.keeps for number in range(count))
-
 
 def _fit_prediction(pairs: _Pairs, channel: int) -> Tensor:
     """Return the coefficients (keeps, F + 1) of a pixel's least squares prediction, in fractions of `PREDICTED`."""
@@ -194,12 +191,20 @@ def _fit_prediction(pairs: _Pairs, channel: int) -> Tensor:
     return torch.stack(found)
 
 
-def _train(network: FloatNetwork, pairs: _Pairs, channel: int, prediction: Tensor, total: int) -> float:
-    """Train a network; return the bits per value of the last tenth of the training."""
+def _train(
+    network: FloatNetwork,
+    pairs: _Pairs,
+    channel: int,
+    prediction: Tensor,
+    total: int,
+    report: Callable[[str], object],
+) -> None:
+    """Train a network; `report` gets a line now and then."""
     optimizer = torch.optim.Adam(network.parameters(), RATE, betas=(0.9, 0.99))
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=total, pct_start=0.1)
     losses = []
-    for keep in pairs.all_keeps(total):
+    for step in range(1, total + 1):
+        keep = (step - 1) % pairs.keeps  # as many of each
         batch = pairs.draw(channel, keep)
         own = prediction[keep].float()
         sums = batch.features @ own[:-1] + own[-1]
@@ -210,4 +215,6 @@ def _train(network: FloatNetwork, pairs: _Pairs, channel: int, prediction: Tenso
         optimizer.step()
         schedule.step()
         losses.append(loss.item())
-    return float(np.mean(losses[-max(1, total // 10) :]) / np.log(2))
+        if step % max(1, total // REPORTS) == 0:
+            report(f"step {step:,} of {total:,}: {np.mean(losses) / np.log(2):.3f} bits a pixel value")
+            losses.clear()

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import shutil
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +21,7 @@ from pie_cli.data.own.listing import PARTS
 from pie_cli.data.own.pictures import Look, Unreadable, read_picture
 from pie_cli.data.own.places import LARGEST_FILE, Folder, PictureFiles, Zip
 from pie_cli.errors import FolderError, PIEError, UsageError
-from pie_cli.io.files import read_bytes
+from pie_cli.io.files import read_bytes, write_folder
 from pie_cli.io.text import few
 
 if TYPE_CHECKING:
@@ -179,21 +177,11 @@ def write_images(pictures: Pictures, folder: Path, stem: str) -> Path:
     """
     check_folder(folder)
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
-    except OSError as error:
-        raise FolderError(f"cannot write {folder}: {error.strerror or error}; ", "output") from error
-    try:
-        partial.chmod(0o777 & ~_umask())
-        written = _write_all(pictures, partial, stem)
-        if folder.exists():
-            folder.rmdir()
-        partial.rename(folder)
-    except OSError as error:
-        raise FolderError(f"cannot write {folder}: {error.strerror or error}; free some space or ", "output") from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-    return folder / written
+        write_folder(folder, lambda temporary: _write_all(pictures, temporary, stem))
+    except FolderError as error:
+        error.setting = "output"
+        raise
+    return folder if pictures.kind == "pictures" else folder / f"{stem}.npy"
 
 
 def check_folder(folder: Path) -> None:
@@ -202,15 +190,8 @@ def check_folder(folder: Path) -> None:
         raise UsageError(f"{folder} exists and is not an empty folder; choose another one with `output`")
 
 
-def _umask() -> int:
-    import os
-
-    os.umask(umask := os.umask(0))
-    return umask
-
-
-def _write_all(pictures: Pictures, folder: Path, stem: str) -> str:
-    """Write everything into a folder; return the name of the array in it, or none."""
+def _write_all(pictures: Pictures, folder: Path, stem: str) -> None:
+    """Write everything into a folder."""
     from PIL import Image
 
     if pictures.kind != "pictures":
@@ -218,11 +199,10 @@ def _write_all(pictures: Pictures, folder: Path, stem: str) -> str:
         content = io.BytesIO()
         np.save(content, array.transpose(0, 2, 3, 1) if pictures.kind == "array" else array)
         (folder / f"{stem}.npy").write_bytes(content.getvalue())
-        return f"{stem}.npy"
+        return
     for name, pixels in zip(pictures.names, pictures.pixels, strict=True):
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         content = io.BytesIO()  # Pillow fails in its own ways on a full disk
         Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0)).save(content, "PNG")
         path.write_bytes(content.getvalue())
-    return ""
