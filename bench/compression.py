@@ -42,7 +42,7 @@ PUBLISHED = {"BB-ANS, published": 1.41, "Bit-Swap, published": 1.29}  # bits a p
 
 @dataclass(frozen=True)
 class Lossless:
-    """A lossless file: its header, and how many images are written and read in a second of one core, by its CPU time."""
+    """A lossless file: its header, and how many images one core writes and reads in a second, by its CPU time."""
 
     header: Header
     written: float

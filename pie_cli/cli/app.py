@@ -27,6 +27,7 @@ from pie_cli.cli.options import (
     expanded,
     opt,
 )
+from pie_cli.cli.root import app
 from pie_cli.config.naming import headline
 from pie_cli.io.text import number
 from pie_cli.runtime import find_accelerator, ignore_signals, keep_freed_memory, raise_on_signals
@@ -34,15 +35,6 @@ from pie_cli.runtime import find_accelerator, ignore_signals, keep_freed_memory,
 if TYPE_CHECKING:
     from pie_cli.runs.folder import Run
     from pie_cli.training.loop import Parts
-
-app = typer.Typer(
-    name="pie",
-    help="PIE: Pseudo-Invertible Encoder (arXiv 2111.00619). Train it, look at what it learned, compare it.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
 
 
 def main(experiment: Callable[[Run], tuple[Run, Parts]] | None = None) -> None:
@@ -56,25 +48,6 @@ def main(experiment: Callable[[Run], tuple[Run, Parts]] | None = None) -> None:
         raise_on_signals()
         keep_freed_memory()
         app(standalone_mode=False, obj=experiment)
-
-
-def _version(wanted: bool) -> None:
-    if wanted:
-        from pie_cli.io.provenance import package_version
-
-        print(f"pie {package_version()}")
-        raise typer.Exit
-
-
-@app.callback()
-def _root(
-    version: Annotated[
-        bool, opt("Show the version.", True, None, "--version", callback=_version, is_eager=True)
-    ] = False,
-) -> None:
-    import logging
-
-    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # without a home folder, it logs where it caches fonts
 
 
 @app.command()
