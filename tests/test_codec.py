@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from pie_cli import PIE, PIEError, compress, decompress, fit_tables, load_showcase
+from pie_cli.codec import network
 from pie_cli.codec.coder import Damaged, Decoder, Encoder, uniform, whole_frequencies
 from pie_cli.codec.container import Container
 from pie_cli.codec.names import check_names, stored_names
@@ -42,7 +43,10 @@ def fitted() -> Fitted:
     """A small PIE of colour images with tables; the program's own has those of grey ones."""
     torch.manual_seed(0)
     model = small_pie(image_shape=(3, 8, 8)).eval()
-    return model, fit_tables(model, smooth(16, 3, 8), training_steps=5)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(network, "PREDICTED_ON", 1)
+        patch.setattr(network, "BATCH_VALUES", 2**11)
+        return model, fit_tables(model, smooth(16, 3, 8), training_steps=5)
 
 
 @settings(max_examples=8, deadline=None)
