@@ -32,8 +32,8 @@ WHOLE: dict[str, Callable[[bytes], bytes]] = {
     "xz": lambda content: lzma.compress(content, preset=9 | lzma.PRESET_EXTREME),
     "zstd": lambda content: zstandard.ZstdCompressor(level=22).compress(content),
 }
-PCA_SIZES = (10, 24, 64, 150, 300)
-PCA_STEPS = (0.25, 0.5, 1.0)
+PCA_SIZES = (10, 24, 40, 64)
+PCA_STEPS = (0.5, 1.0)
 
 
 @dataclass(frozen=True)
