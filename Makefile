@@ -7,6 +7,7 @@
 #                  are the builder's further flags
 # make audit       whether a locked version has a known vulnerability
 # make bench       this project against FrEIA, normflows and pythae: bench/RESULTS.md; wants an idle machine
+# make compression  compressed files against PNG, WebP, xz and others: bench/COMPRESSION.md
 # make growth      how time and memory grow with the model, the images and the batch: bench/GROWTH.md
 # make docs        the documentation as a site: docs/_build/index.html
 PYTHON ?= python3
@@ -18,7 +19,7 @@ START := $(shell date +%s)
 TORCH ?= cuda
 BUILDER ?= docker podman buildah
 
-.PHONY: install reproduce test test-all lint lock image audit bench growth docs
+.PHONY: install reproduce test test-all lint lock image audit bench growth compression docs
 
 install: .venv/installed
 
@@ -71,3 +72,6 @@ docs: install
 
 growth: install
 	$(BIN)/python -m bench.growth
+
+compression: install
+	$(BIN)/python -m bench.compression --threads 1

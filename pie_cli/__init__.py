@@ -9,6 +9,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pie_cli.codec.compress import compress, decompress
+    from pie_cli.codec.fitting import fit_tables
     from pie_cli.errors import PIEError
     from pie_cli.models.baselines import RAE, VAE, WAE
     from pie_cli.models.config import PIEConfig, RAEConfig, VAEConfig, WAEConfig
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "PIE", "RAE", "VAE", "WAE", "PIEConfig", "PIEError", "RAEConfig", "VAEConfig", "WAEConfig", "__version__",
-    "load_model", "load_showcase", "save_model",
+    "compress", "decompress", "fit_tables", "load_model", "load_showcase", "save_model",
 ]  # fmt: skip
 
 _HOMES = {
@@ -29,6 +31,7 @@ _HOMES = {
     "RAE": "models.baselines", "RAEConfig": "models.config",
     "PIEError": "errors", "load_model": "runs.folder", "save_model": "runs.folder",
     "load_showcase": "runs.find",
+    "compress": "codec.compress", "decompress": "codec.compress", "fit_tables": "codec.fitting",
 }  # fmt: skip
 
 

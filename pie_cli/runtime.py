@@ -60,6 +60,15 @@ def find_accelerator(device: str) -> str:
     return device
 
 
+def visible_gpus() -> tuple[str, ...]:
+    """Return the GPUs that this process may use, each as CUDA_VISIBLE_DEVICES names it."""
+    import torch
+
+    names = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
+    count = torch.cuda.device_count()
+    return tuple((names or [str(number) for number in range(count)])[:count])
+
+
 def compute_in_float32() -> None:
     """Make a GPU compute convolutions in float32, so that s, b and g are the same functions in both directions."""
     import torch
@@ -213,6 +222,25 @@ def ending_at_once() -> Iterator[None]:
         yield
     finally:
         _restore(previous)
+
+
+@contextmanager
+def shielding() -> Iterator[None]:
+    """Within the block, Ctrl-C waits, and so do other signals to stop but SIGTERM.
+
+    The threads and processes that are started in it never get them: whoever has started them tells them to stop.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    from multiprocessing import resource_tracker
+
+    resource_tracker.ensure_running()  # when it starts, it lets Ctrl-C through
+    previous = signal.pthread_sigmask(signal.SIG_BLOCK, {*SIGNALS} - {signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, previous)
 
 
 def ignore_signals() -> None:

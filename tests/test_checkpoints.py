@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import io
+import json
+import os
 import shutil
 from collections.abc import Callable
-from multiprocessing import Pipe
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,10 @@ from pie_cli.data.base import Dataset
 from pie_cli.errors import PIEError
 from pie_cli.io.tensors import load_tensors, save_tensors
 from pie_cli.jobs.display import GridDisplay
-from pie_cli.jobs.grid import _Messenger
 from pie_cli.runs.folder import Run
+from pie_cli.runs.heartbeat import FILE, Heart
 from pie_cli.runtime import Execution
+from pie_cli.training.display import Beating, Display
 from pie_cli.training.loop import train
 from tests import commands
 from tests.conftest import call
@@ -93,6 +95,9 @@ def test_resume_says_that_it_fell_back(
     said(errors, run.checkpoint)
     said(errors, run.previous_checkpoint)
     (run.folder / ".lock").unlink()
+    heartbeat = json.loads((run.folder / FILE).read_text())
+    assert heartbeat["reason"] in errors
+    (run.folder / FILE).unlink()
     assert {path.name: path.read_bytes() for path in run.folder.iterdir()} == before
 
 
@@ -212,11 +217,12 @@ def test_overwriting_removes_both_checkpoints(interrupted: Run, tmp_path: Path) 
     assert not list(run.folder.glob("*.safetensors"))
 
 
-def test_a_grid_shows_what_a_worker_notes(interrupted: Run) -> None:
+def test_a_grid_shows_what_a_worker_notes(interrupted: Run, tmp_path: Path) -> None:
     """Word for word, whatever a folder is called."""
-    receiver, sender = Pipe(duplex=False)
-    messenger, console = _Messenger(sender), Console(file=io.StringIO(), width=200)
-    messenger.name = interrupted.name
-    messenger.note("[/x] is damaged")
-    GridDisplay(console, [interrupted]).take_in(1, *receiver.recv())
-    assert console.file.getvalue() == f"{interrupted.name}: [/x] is damaged\n"  # type: ignore[attr-defined]
+    run, console = copied(interrupted, tmp_path), Console(file=io.StringIO(), width=200)
+    display = GridDisplay(console, [run], lambda said: said.pid == os.getpid())
+    with Heart(run.folder, keep=True) as heart:
+        Beating(heart, Display()).note("[/x] is damaged")
+    display.refresh()
+    display.refresh()
+    assert console.file.getvalue() == f"{run.name}: [/x] is damaged\n"  # type: ignore[attr-defined]

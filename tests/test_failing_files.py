@@ -17,6 +17,7 @@ import torch
 
 from pie_cli.io.tensors import load_tensors
 from pie_cli.runs.folder import Run, load_model
+from pie_cli.runs.heartbeat import Heartbeat
 from tests import commands
 
 SMALL = ("--latent-dim", 4, "--conv-width", 4, "--dense-width", 16, "--dense-depth", 1)
@@ -73,7 +74,10 @@ def test_a_disk_that_fills_up_while_training(size: int, file: str, place: Path) 
     """No half-written file stays; once there is space, the training resumes to the weights of an undisturbed one."""
     done = commands.run(*TRAIN, 2, "--results-dir", "new", cwd=place, before=partial(full_at, size))
     assert_one_line(done, f"cannot write new/{NAME}/{file}", "free some space or choose another folder")
-    assert {path.name for path in contents(place / "new")} <= {"config.json", "metrics.csv"}
+    left = {path.name for path in contents(place / "new")}
+    assert left - {"heartbeat.json"} <= {"config.json", "metrics.csv"}
+    said = Heartbeat.read(place / "new" / NAME)  # it says why the training failed, where there is room for it
+    assert (said.state, said.reason in done.stderr) == ("failed", True) if said else size == 0
     done = commands.run(*TRAIN, 2, "--results-dir", "new", "--resume", cwd=place)
     assert done.code == 0, done.stderr
     weights = [load_tensors(place / folder / NAME / "weights.safetensors")[0] for folder in ("new", "results")]

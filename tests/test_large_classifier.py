@@ -14,7 +14,7 @@ from torch import Tensor
 from pie_cli.data.base import ImageSet
 from pie_cli.data.load import ImageSource
 from pie_cli.io.tensors import load_tensors
-from pie_cli.jobs.grid import Place
+from pie_cli.jobs.place import Place
 from pie_cli.metrics import classifier, realism
 from pie_cli.metrics.classifier import Classifier, is_large, load_or_train_classifiers, predictions, train_classifier
 from pie_cli.metrics.realism import Panel

@@ -18,7 +18,7 @@ from pie_cli.data.digits import DIGITS
 from pie_cli.data.load import ImageSource
 from pie_cli.evaluation import cache, evaluate
 from pie_cli.evaluation.floors import evaluate_normal
-from pie_cli.jobs.grid import Place
+from pie_cli.jobs.place import Place
 from pie_cli.metrics import inception
 from pie_cli.metrics.classifier import Classifier, train_classifier
 from pie_cli.metrics.realism import REALISM, Panel

@@ -19,7 +19,7 @@ from pie_cli.data.load import ImageSource
 from pie_cli.evaluation.cache import Evaluation
 from pie_cli.evaluation.evaluate import MEASURES
 from pie_cli.evaluation.measure import audit
-from pie_cli.jobs.grid import Place
+from pie_cli.jobs.place import Place
 from pie_cli.metrics.classifier import Classifier
 from pie_cli.metrics.inference import clean
 from pie_cli.metrics.realism import Panel

@@ -17,7 +17,7 @@ from pie_cli.data.base import DatasetName
 from pie_cli.data.load import ImageSource, load_dataset
 from pie_cli.evaluation.floors import PCA
 from pie_cli.evaluation.measure import audit
-from pie_cli.jobs.grid import Place
+from pie_cli.jobs.place import Place
 from pie_cli.metrics.images import reconstruction_mse
 from pie_cli.paper.reproduce import paper_runs
 from pie_cli.paper.suite import Suite

@@ -252,6 +252,9 @@ MISTAKES = [
     ("reproduce --baseline-seeds 0", 2, "'--baseline-seeds'"),
     ("reproduce --seeds 1.5", 2, "'--seeds': it must be a valid integer, got '1.5'"),
     (f"reproduce --seeds {HUGE}", 2, "'--seeds': it must be less than or equal to 1000"),
+    ("reproduce --scheduler tcp://machine:8786 --jobs 2", 2, "--jobs is for --scheduler local"),
+    ("status {file}", 2, "{file} is a file; give a folder"),
+    ("status {empty}", 1, "there is no run in"),
     ("reproduce --jobs x", 2, "'--jobs': it must be a valid integer, got 'x'"),
     ("reproduce --profile full", 2, "'--profile': 'full' is not one of 'quick', 'paper'"),
 ]

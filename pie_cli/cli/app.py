@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from pie_cli import constants as paper
-from pie_cli.cli import given
+from pie_cli.cli import compressed, given, many
 from pie_cli.cli.console import failing_in_one_line, out, say
 from pie_cli.cli.options import (
     FILES,
@@ -18,31 +18,19 @@ from pie_cli.cli.options import (
     ImagesChoice,
     Place,
     Processes,
-    Profile,
     RunArgument,
     RunChoice,
-    RunsArgument,
-    SuiteChoice,
     TrainSettings,
     expanded,
     opt,
 )
+from pie_cli.cli.root import app
 from pie_cli.config.naming import headline
-from pie_cli.io.text import number
 from pie_cli.runtime import find_accelerator, ignore_signals, keep_freed_memory, raise_on_signals
 
 if TYPE_CHECKING:
     from pie_cli.runs.folder import Run
     from pie_cli.training.loop import Parts
-
-app = typer.Typer(
-    name="pie",
-    help="PIE: Pseudo-Invertible Encoder (arXiv 2111.00619). Train it, look at what it learned, compare it.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
 
 
 def main(experiment: Callable[[Run], tuple[Run, Parts]] | None = None) -> None:
@@ -56,25 +44,6 @@ def main(experiment: Callable[[Run], tuple[Run, Parts]] | None = None) -> None:
         raise_on_signals()
         keep_freed_memory()
         app(standalone_mode=False, obj=experiment)
-
-
-def _version(wanted: bool) -> None:
-    if wanted:
-        from pie_cli.io.provenance import package_version
-
-        print(f"pie {package_version()}")
-        raise typer.Exit
-
-
-@app.callback()
-def _root(
-    version: Annotated[
-        bool, opt("Show the version.", True, None, "--version", callback=_version, is_eager=True)
-    ] = False,
-) -> None:
-    import logging
-
-    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # without a home folder, it logs where it caches fonts
 
 
 @app.command()
@@ -241,61 +210,7 @@ def umap(
     given.show(figures.draw_umap(chosen, images.of(chosen), accelerator, umap_seed))
 
 
-@app.command()
-@expanded
-def sharpness(
-    choice: SuiteChoice,
-    which: ImagesChoice,
-    profile: Profile,
-    place: Place,
-    models: Annotated[str, opt("Models in the table, comma-separated.")] = "pie,vae,wae",
-    eps2: Annotated[
-        str | None,
-        opt("ε₀² of PIE's rows, comma-separated.", f"{','.join(map(number, paper.EPS2_VALUES))}; quick: the first"),
-    ] = None,
-    no_train: Annotated[bool, opt("Fail instead of training missing runs.", True, None, "--no-train")] = False,
-) -> None:
-    """Table 1: sharpness and realism of 10,000 samples (quick: 1,000) at d = 8; trains missing runs."""
-    from pie_cli.paper.tables import print_table_1, sharpness_rows
-
-    names, values = sharpness_rows(models, eps2)
-    print_table_1(given.suite(choice, given.Images(which, place), place, profile), names, values, train=not no_train)
-
-
-@app.command()
-@expanded
-def evaluate(which: ImagesChoice, place: Place, runs: RunsArgument = None) -> None:
-    """Every measure of trained runs, beside PCA of the same dimension."""
-    from pie_cli.paper.tables import print_evaluation
-
-    suite = given.evaluation(runs or [], given.Images(which, place), place)
-    print_evaluation(suite, runs or [], "dataset" in which)
-
-
-@app.command()
-@expanded
-def reproduce(
-    choice: SuiteChoice,
-    which: ImagesChoice,
-    profile: Profile,
-    place: Place,
-    seeds: Annotated[
-        int | None,
-        opt(
-            "Number of seeds of each PIE; tables show mean ± std, and a verdict needs 3.",
-            "3; quick: 1",
-            min=1,
-            max=1000,
-        ),
-    ] = None,
-    baseline_seeds: Annotated[int | None, opt("Number of seeds of VAE and WAE.", "--seeds", min=1, max=1000)] = None,
-    strict: Annotated[bool, opt("Exit with 1 if a claim FAILS.", True, None, "--strict")] = False,
-) -> None:
-    """The whole paper: trains missing runs, draws Fig. 7 to 9, writes Table 1 and a verdict on each claim.
-
-    Start it several times on one --results-dir, on one machine or several, and the processes share the work.
-    """
-    from pie_cli.paper import reproduce as whole
-
-    suite = given.suite(choice, given.Images(which, place), place, profile)
-    whole.print_verdicts(suite, whole.reproduce(suite, seeds, baseline_seeds), strict)
+for command in (many.sharpness, many.evaluate, many.reproduce, many.status):
+    app.command()(command)
+for command in (compressed.compress, compressed.decompress, compressed.info, compressed.reduce):
+    app.command(rich_help_panel=compressed.COMPRESSED)(command)

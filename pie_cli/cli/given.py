@@ -77,6 +77,12 @@ class Images:
         check_shape(run, dataset.image_shape, source.name)
         return dataset
 
+    def named(self, name: str) -> ImageSource:
+        """Return where a named set is."""
+        from pie_cli.data.load import ImageSource
+
+        return ImageSource(name, self.place.data_dir, self.place.offline)
+
     def source_of(self, run: Run) -> ImageSource:
         """Return where the images are that a run was trained on. Raises UsageError as `of` does."""
         from pie_cli.data.load import ImageSource

@@ -57,13 +57,15 @@ def _whole_numbers(text: str) -> tuple[int, ...]:
         raise ValueError("it must be a comma-separated list of whole numbers") from None
 
 
-def _path(text: str) -> Path:
+def path_of(text: str) -> Path:
+    """Return the path that an option or argument means."""
     if not str(text):
         raise ValueError("it is empty; is a shell variable unset?")
     return Path(text)
 
 
-def _images(text: str) -> str:
+def images_of(text: str) -> str:
+    """Return the name or path of an image set. Raises ValueError if there is none."""
     if text not in DATASETS and not os.path.exists(text):
         raise ValueError(f"{text!r} is not one of {', '.join(map(repr, DATASETS))}, nor a folder or file")
     return text
@@ -72,7 +74,7 @@ def _images(text: str) -> str:
 def _folder(text: str) -> Path:
     if os.path.isfile(text):
         raise ValueError(f"{text} is a file; give a folder")
-    return _path(text)
+    return path_of(text)
 
 
 _ABOUT = "; ".join(f"{name}: {recipe.about}" for name, recipe in RECIPES.items())
@@ -103,7 +105,7 @@ ImagesChoice = Annotated[
                 f"Images: {_NAMES}, or the path of your own: a folder, .zip, .npz or .npy.",
                 "mnist",
                 FILES,
-                parser=_images,
+                parser=images_of,
                 metavar="NAME|PATH",
             ),
         ],
@@ -116,29 +118,36 @@ ImagesChoice = Annotated[
 ]
 RunArgument = Annotated[
     Path | None,
-    typer.Argument(metavar="[RUN]", help="Run folder; without it, the options choose the run.", parser=_path),
+    typer.Argument(metavar="[RUN]", help="Run folder; without it, the options choose the run.", parser=path_of),
 ]
 RunsArgument = Annotated[
     list[Path] | None,
-    typer.Argument(metavar="[RUN]...", help="Run folders; without any, all finished runs.", parser=_path),
+    typer.Argument(metavar="[RUN]...", help="Run folders; without any, all finished runs.", parser=path_of),
 ]
 _FOLDER: Any = {"parser": _folder, "metavar": "FOLDER"}
+ResultsArgument = Annotated[Path, typer.Argument(help="Folder of the runs.", **_FOLDER)]
 _STARTED = "1, or as many as torchrun or srun started"
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where the images and runs are, and where to compute."""
+class RunsPlace:
+    """Where the runs are, and where to compute."""
+
+    results_dir: Annotated[Path, opt("Folder of the runs.", True, FILES, **_FOLDER)] = RESULTS
+    device: Annotated[
+        Literal["auto", "cuda", "mps", "cpu"], opt("auto tries cuda, then mps, then cpu.", True, FILES)
+    ] = "auto"
+
+
+@dataclass(frozen=True)
+class Place(RunsPlace):
+    """The same, and where the images are."""
 
     data_dir: Annotated[
         Path | None,
         opt("Folder that has MNIST's files, or to download them into.", "the cache folder", FILES, **_FOLDER),
     ] = None
     offline: Annotated[bool, opt("Open no network connection.", True, FILES, "--offline")] = False
-    results_dir: Annotated[Path, opt("Folder of the runs.", True, FILES, **_FOLDER)] = RESULTS
-    device: Annotated[
-        Literal["auto", "cuda", "mps", "cpu"], opt("auto tries cuda, then mps, then cpu.", True, FILES)
-    ] = "auto"
 
 
 @dataclass(frozen=True)
@@ -178,7 +187,16 @@ class Profile:
     ] = "quick"
     jobs: Annotated[
         int | None,
-        opt("Runs trained at once; on a CPU, with one thread each.", "one per CPU core, or one on a GPU", min=1),
+        opt("Runs trained at once; on a CPU, with one thread each.", "one per CPU core, or one per GPU", min=1),
+    ] = None
+    scheduler: Annotated[
+        str | None,
+        opt(
+            "Train on a Dask cluster: the address of its scheduler, or local for one on this machine (needs the extra: "
+            "cluster).",
+            "no cluster",
+            metavar="ADDRESS|local",
+        ),
     ] = None
 
 

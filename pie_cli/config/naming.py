@@ -15,6 +15,7 @@ from pie_cli.io.text import number
 from pie_cli.models.config import PIEConfig
 
 RESULTS = Path("results")  # the default folder of the runs
+QUICK = "quick"  # the folder of a quick profile's runs inside
 
 
 # Settings that have an effect only with one value of another setting: that setting, and the value.

@@ -65,6 +65,12 @@ class ImageSource:
         """The same images once they have been loaded: no connection is needed any more."""
         return replace(self, offline=True)
 
+    @property
+    def anywhere(self) -> Self:
+        """The same images, as a process in another folder names them."""
+        name = self.name if self.named else str(Path(self.name).absolute())
+        return replace(self, name=name, data_dir=self.data_dir and self.data_dir.absolute())
+
     def load(self, report: Callable[[str], None] = print, progress: Progress = _nothing) -> Dataset:
         """Return the images, fetched or prepared where they are missing.
 

@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import json
 import os
+import shutil
 import stat
 import tempfile
 from collections.abc import Callable
@@ -30,8 +31,7 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         write(temporary)
         with temporary.open("rb+") as file:  # Windows flushes only what is open for writing
             os.fsync(file.fileno())
-        os.umask(umask := os.umask(0))
-        temporary.chmod(0o666 & ~umask)  # mkstemp makes files private; results have the usual permissions
+        temporary.chmod(_usual(0o666))
         temporary.replace(path)
         _sync_folder(path.parent)
     except OSError as error:
@@ -40,6 +40,33 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         if temporary is not None:
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
+
+
+def write_folder(folder: Path, write: Callable[[Path], object]) -> None:
+    """Have `write` fill a temporary folder beside `folder`, which is missing or empty; rename it when it is whole.
+
+    Raises FolderError if the operating system refuses; nothing is left behind.
+    """
+    temporary: Path | None = None
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+        write(temporary)
+        temporary.chmod(_usual(0o777))
+        if folder.exists():
+            folder.rmdir()
+        temporary.rename(folder)
+    except OSError as error:
+        raise FolderError(f"cannot write {folder}: {error.strerror or error}; free some space or ") from error
+    finally:
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _usual(mode: int) -> int:
+    """Return the permissions that this process gives to new files: temporary ones are private, results are not."""
+    os.umask(umask := os.umask(0))
+    return mode & ~umask
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -58,6 +85,23 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as indented JSON, atomically."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Write `text` so that a reader sees the old file or the new one. Raises OSError if that fails.
+
+    Nothing is flushed to disk, so a machine that crashes may lose both: this is for what is written every second. Only
+    one process may write the file.
+    """
+    temporary = path.with_name(f".{path.name}.new")
+    try:
+        with open(temporary, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.replace(temporary, path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.remove(temporary)
+        raise
 
 
 def _sync_folder(folder: Path) -> None:

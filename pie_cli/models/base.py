@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +22,7 @@ class Autoencoder(nn.Module, ABC):
     def __init__(self, image_shape: tuple[int, int, int], latent_dim: int) -> None:
         super().__init__()
         self.image_shape, self.latent_dim = image_shape, latent_dim
+        self.folder: Path | None = None  # the run folder from which it was loaded
 
     @abstractmethod
     def encode(self, x: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from rich.console import Console
 
-from pie_cli.config.naming import run_config, run_name, train_command
+from pie_cli.config.naming import QUICK, run_config, run_name, train_command
 from pie_cli.config.recipes import COMPARED, RECIPES, Recipe
 from pie_cli.config.run import FULL_EPOCHS, RunConfig, in_epochs
 from pie_cli.constants import EPS2_VALUES, SHARPNESS_LATENT_DIM
@@ -22,11 +22,13 @@ from pie_cli.evaluation.evaluate import evaluate
 from pie_cli.evaluation.floors import evaluate_normal, evaluate_pca
 from pie_cli.io.provenance import command_line, git_commit, package_version, short_commit
 from pie_cli.io.text import number
-from pie_cli.jobs.grid import Place, default_jobs, train_and_evaluate
+from pie_cli.jobs.cluster import train_on_cluster
+from pie_cli.jobs.grid import train_and_evaluate
+from pie_cli.jobs.place import Cluster, Place
 from pie_cli.metrics.realism import Panel
 from pie_cli.models.config import PIEConfig
 from pie_cli.runs.folder import Run
-from pie_cli.runtime import find_accelerator
+from pie_cli.runtime import cores, find_accelerator, visible_gpus
 from pie_cli.training.launch import check_configuration
 
 PROFILE_EPOCHS = {"quick": 1, "paper": FULL_EPOCHS}
@@ -44,15 +46,20 @@ class Suite:
     @classmethod
     def prepare(
         cls, console: Console, images: ImageSource, results_dir: Path, device: str,
-        profile: str = "paper", jobs: int | None = None, recipe: Recipe | None = None,
+        profile: str = "paper", jobs: int | None = None, recipe: Recipe | None = None, scheduler: str | None = None,
     ) -> Self:  # fmt: skip
         """Return the suite of a profile; the quick one has a folder of its own and never mixes with full runs.
 
-        Without a `recipe` it has those that the paper's claims are judged of.
+        Without a `recipe` it has those that the paper's claims are judged of. A `scheduler` is that of a `Place`; with
+        an address, its workers find the `device`, and decide how many runs are trained at once.
         """
-        accelerator = find_accelerator(device)
-        folder = results_dir / "quick" if profile == "quick" else results_dir
-        place = Place(folder, images, accelerator, jobs or default_jobs(accelerator))
+        cluster = Cluster.of(scheduler, device, jobs) if scheduler else None
+        elsewhere = cluster is not None and not cluster.is_local
+        accelerator = find_accelerator("auto" if elsewhere else device)
+        folder = results_dir / QUICK if profile == "quick" else results_dir
+        gpus = visible_gpus() if accelerator == "cuda" else ()
+        jobs = 0 if elsewhere else jobs or (cores() if accelerator == "cpu" else len(gpus) or 1)
+        place = Place(folder, images, accelerator, jobs, gpus, cluster)
         return cls(place, PROFILE_EPOCHS[profile], console, (recipe,) if recipe else COMPARED)
 
     @cached_property
@@ -133,11 +140,12 @@ class Suite:
             profile, names = " (quick profile)" if self.quick else "", ", ".join(map(run_name, missing))
             self.console.print(
                 f"training {len(missing)} of {len(runs)} runs{profile}, {in_epochs(self.epochs)} each, "
-                f"{self.place.jobs} at a time, into {self.place.results_dir}: {names}"
+                f"{self.place.at_once}, into {self.place.results_dir}: {names}"
             )
         if not all(run.evaluated for run in runs.values()):
             _ = self.dataset  # fetched before the workers, who open no connection, look for it
-            train_and_evaluate(configs, self.place, self.console, lambda: (self.panel, meanwhile()))
+            engine = train_on_cluster if self.place.cluster else train_and_evaluate
+            engine(configs, self.place, self.console, lambda: (self.panel, meanwhile()))
         return {name: self.evaluate(run) for name, run in runs.items()}
 
     def evaluate(self, run: Run) -> Evaluation:

@@ -2,10 +2,12 @@
 
 config.json            the resolved configuration
 weights.safetensors    the trained model; present once training has finished
+coding.safetensors     tables for compressed files, made when they are first needed (see `codec.tables`)
 checkpoint.safetensors everything that an interrupted training needs to resume; removed when it has finished
 checkpoint.previous.safetensors  the one before, for when the newest is damaged; removed likewise
 metrics.csv            one row per epoch
 provenance.json        versions, commit, machine, command, wall time
+heartbeat.json         what the process that works here says of it; removed when all has gone well
 figures/               what the figure commands draw
 .lock                  locked by the process that trains or evaluates here; empty, and never removed
 """
@@ -28,6 +30,9 @@ from pie_cli.io.locks import lock
 from pie_cli.io.tensors import Metadata, Tensors, load_newest, load_tensors, save_tensors
 from pie_cli.models.base import Autoencoder
 from pie_cli.models.registry import LAYOUT, Build, build_model, plain_copy, restore_model
+from pie_cli.runs.heartbeat import FILE, Heartbeat
+
+CODING = "coding.safetensors"  # of what is made of a model's weights, and goes with them
 
 
 @dataclass(frozen=True)
@@ -120,6 +125,11 @@ class Run:
         return self.finished and (self.folder / "evaluation.json").exists()
 
     @property
+    def heartbeat(self) -> Heartbeat | None:
+        """What the process that works on the run, or the last one that did, says of it."""
+        return Heartbeat.read(self.folder)
+
+    @property
     def epochs_done(self) -> int:
         """How many epochs the training has completed, whoever trains; 0 if metrics.csv does not say."""
         try:
@@ -130,13 +140,14 @@ class Run:
 
     @property
     def files(self) -> list[Path]:
-        """All files that a training writes, including the two checkpoints, which it removes at its end."""
-        names = ("config.json", "metrics.csv", "provenance.json", "learning_curve.pdf", "learning_curve.png")
+        """All files that a training writes, with the checkpoints and the heartbeat, which it removes at its end."""
+        names = ("config.json", "metrics.csv", "provenance.json", "learning_curve.pdf", "learning_curve.png", FILE)
         return [*(self.folder / name for name in names), self.checkpoint, self.previous_checkpoint, self.weights]
 
     def clear(self, keep: Collection[str] = ()) -> None:
         """Remove what a training wrote and the figures drawn from it, except the files named in `keep`."""
-        for path in (*self.files, *self.folder.glob("evaluation.*"), *self.figures.glob("*")):
+        others = (self.folder / CODING, *self.folder.glob("evaluation.*"), *self.figures.glob("*"))
+        for path in (*self.files, *others):
             if path.name not in keep and not path.is_dir():
                 path.unlink(missing_ok=True)
 
@@ -170,6 +181,7 @@ class Run:
         except ValueError as error:
             problem = f"{self.weights} is not of the model that its configuration describes ({error})"
             raise UnusableRun(self.weights, problem) from error
+        model.folder = self.folder
         return model.eval().to(device)
 
     def save_checkpoint(self, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, Any]) -> None:

@@ -19,9 +19,10 @@ from pie_cli.models.registry import Build, build_model
 from pie_cli.plots import figures
 from pie_cli.runs.find import run_of
 from pie_cli.runs.folder import Run
+from pie_cli.runs.heartbeat import Heart, remove_heartbeat
 from pie_cli.runtime import Execution
 from pie_cli.training.batches import batches_per_epoch
-from pie_cli.training.display import Display
+from pie_cli.training.display import Beating, Display
 from pie_cli.training.distributed import ending_together
 from pie_cli.training.loop import Parts, train
 
@@ -87,28 +88,37 @@ def train_run(
     display: Display,
     overwrite: bool = False,
     parts: Parts | None = None,
+    evaluate: Callable[[], object] | None = None,
 ) -> None:
     """Train the run (see `loop.train`) and draw its learning curve; a finished run is left as it is.
 
     If one training has several processes, only the first holds the run's lock. Raises Held if another training has it.
+    A heartbeat tells of the training, and of `evaluate` if that is to follow; then it stays, for whoever waits for it.
     """
     batches_per_epoch(dataset, run.config.resolved)  # what cannot be trained leaves no folder behind
     with run.lock() if execution.is_main else nullcontext():
         if not overwrite:
             check_configuration(run)  # again: another process may have created the run by now
-        if overwrite or not run.finished:
-            if execution.is_main:
-                run.remove_litter()
+        if not execution.is_main:
             with ending_together(execution):
                 train(run, dataset, execution, display, overwrite, parts)
-        if execution.is_main:
+            return
+        run.remove_litter()
+        with Heart(run.folder, keep=evaluate is not None) as heart:
+            if overwrite or not run.finished:
+                with ending_together(execution):
+                    train(run, dataset, execution, Beating(heart, display), overwrite, parts)
             complete(run)
+            if evaluate:
+                heart.say(state="evaluating", speed=None, left=None)
+                evaluate()
 
 
 def complete(run: Run) -> None:
     """Tidy up and draw after a run's weights are written, unless that is done; a process may be killed in between."""
     run.remove_checkpoints()
     run.remove_litter()
+    remove_heartbeat(run.folder)
     stem, metrics = run.folder / "learning_curve", run.folder / "metrics.csv"
     if metrics.exists() and not all(stem.with_suffix(suffix).exists() for suffix in (".pdf", ".png")):
         figures.save(figures.learning_curve(pd.read_csv(metrics), run.label), stem)

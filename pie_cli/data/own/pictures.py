@@ -28,10 +28,11 @@ class Unreadable(Exception):
 
 @dataclass(frozen=True)
 class Look:
-    """What was noticed of a picture: whether it had transparent parts, and several frames."""
+    """What was noticed of a picture: whether it had transparent parts, several frames, and more than 8 bits."""
 
     transparent: bool = False
     animated: bool = False
+    deep: bool = False
 
 
 def read_picture(content: bytes) -> tuple[Image.Image, Look]:
@@ -63,7 +64,7 @@ def plain(image: Image.Image, animated: bool = False) -> tuple[Image.Image, Look
         values = np.asarray(image).astype(np.int64)
         if values.min() < 0 or values.max() > 65535:
             raise Unreadable("its values are not of 16 bits")
-        return Image.fromarray(np.round(values / 257).astype(np.uint8)), Look(False, animated)
+        return Image.fromarray(np.round(values / 257).astype(np.uint8)), Look(False, animated, True)
     if image.mode == "F":
         raise Unreadable("its values are floats")
     if "transparency" in image.info or image.mode in ("LA", "La", "PA", "RGBA", "RGBa"):

@@ -1,0 +1,46 @@
+"""Names of pictures in a compressed file: paths inside the folder that they are written to, and nothing else."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+
+from pie_cli.codec.coder import Damaged
+from pie_cli.io.text import few, one_line
+
+SUFFIX = ".png"
+_RESERVED = re.compile(r'[<>:"|?*\\]|[. ]$|^(con|prn|aux|nul|com\d|lpt\d)(\.|$)', re.IGNORECASE)  # on Windows
+
+
+def stored_names(names: Sequence[str]) -> tuple[str, ...]:
+    """Return the names that pictures will have when they are decompressed: a.jpg becomes a.png.
+
+    Where that would give two the same name, they keep their own before it: a.jpg.png. Raises `Damaged` if a name cannot
+    be that of a file everywhere, or two are alike.
+    """
+    plain = [str(PurePosixPath(name).with_suffix(SUFFIX)) for name in names]
+    times = Counter(name.casefold() for name in plain)
+    kept = [own if times[own.casefold()] == 1 else name + SUFFIX for own, name in zip(plain, names, strict=True)]
+    stored = tuple(own.removesuffix(SUFFIX) if own.lower().endswith(SUFFIX * 2) else own for own in kept)
+    check_names(stored)
+    return stored
+
+
+def check_names(names: Sequence[str]) -> None:
+    """Raise `Damaged` if a name leads out of its folder, cannot be a file's everywhere, or stands for two pictures."""
+    if bad := [one_line(name) for name in names if _is_dangerous(name)]:
+        raise Damaged(f"its names lead out of a folder, or are not names of files everywhere: {few(bad)}")
+    folded = Counter(name.casefold() for name in names)
+    if twice := [one_line(name) for name in names if folded[name.casefold()] > 1]:
+        raise Damaged(f"two of its pictures have one name: {few(twice)}")
+    folders = {str(parent).casefold() for name in names for parent in PurePosixPath(name).parents}
+    if both := [one_line(name) for name in names if name.casefold() in folders]:
+        raise Damaged(f"these are a picture and a folder at once: {few(both)}")
+
+
+def _is_dangerous(name: str) -> bool:
+    parts = name.split("/")
+    strange = any(part in ("", ".", "..") or _RESERVED.search(part) for part in parts)
+    return strange or not name.isprintable() or not name.endswith(SUFFIX) or len(name) > 1_000

@@ -1,0 +1,208 @@
+"""What is compressed, as it is read from files, arrays and named sets; and what is written when that is undone."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pie_cli.codec.coder import Damaged
+from pie_cli.codec.container import Kind
+from pie_cli.codec.names import stored_names
+from pie_cli.data.base import DATASETS
+from pie_cli.data.load import ImageSource
+from pie_cli.data.own.arrays import Arrays
+from pie_cli.data.own.listing import PARTS
+from pie_cli.data.own.pictures import Look, Unreadable, read_picture
+from pie_cli.data.own.places import LARGEST_FILE, Folder, PictureFiles, Zip
+from pie_cli.errors import FolderError, PIEError, UsageError
+from pie_cli.io.files import read_bytes, write_folder
+from pie_cli.io.text import few
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+Pixels = NDArray[np.uint8]
+Shape = tuple[int, int, int]
+Report = Callable[[str], None]
+
+_ARRAYS = (".npy", ".npz")
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Images (N, C, H, W) of uint8, what they came in as, and their names if they are pictures."""
+
+    pixels: Pixels
+    kind: Kind
+    names: tuple[str, ...] = ()
+
+
+def read_images(given: Sequence[str], shape: Shape, named: Callable[[str], ImageSource], report: Report) -> Pictures:
+    """Return the images that are given: pictures, folders and .zip files of them; or one array; or a named set's part.
+
+    Arguments:
+        given: paths, or "mnist:test" for a part of a named set.
+        shape: (C, H, W) of the model's images.
+        named: returns where a named set is.
+        report: gets lines for the user.
+
+    Raises UsageError for what is none of these, PIEError if something cannot be read or has another shape.
+    """
+    arrays = [one for one in given if one.partition(":")[0] in DATASETS or Path(one).suffix.lower() in _ARRAYS]
+    if not arrays:
+        return _read_pictures([Path(one) for one in given], shape, report)
+    if len(given) > 1:
+        raise UsageError(f"{arrays[0]} must be compressed alone: a file holds one array, or pictures")
+    name, _, part = arrays[0].partition(":")
+    return _read_part(named(name), part, shape, report) if name in DATASETS else _read_array(Path(arrays[0]), shape)
+
+
+def _read_part(source: ImageSource, part: str, shape: Shape, report: Report) -> Pictures:
+    if part not in PARTS:
+        raise UsageError(f"{source.name} needs a part: {', '.join(f'{source.name}:{one}' for one in PARTS)}")
+    images = getattr(source.load(report), part).images.numpy()
+    _check_shape(f"{source.name}:{part}", images.shape[1:], shape)
+    return Pictures(images, "grey array" if shape[0] == 1 else "array")
+
+
+def _read_array(path: Path, shape: Shape) -> Pictures:
+    """Return the images of an array, or of the arrays of an .npz file that are images, one after the other."""
+    if not path.is_file():
+        raise UsageError(f"{path} is no file")
+    found = Arrays(path, lambda line: None).arrays.values()
+    if other := [f"{one.name} of {one.dtype}" for one in found if one.dtype != np.uint8]:
+        raise PIEError(f"{path} has {few(other)}; only arrays of uint8 come back as they are, so convert it first")
+    try:
+        images = [one.read() for one in found]
+    except (OSError, ValueError, EOFError) as error:
+        raise PIEError(f"{path} is damaged: {error}; get a good copy") from error
+    for one in images:
+        grey = one.ndim == 3
+        _check_shape(str(path), (1 if grey else one.shape[3], *one.shape[1:3]), shape)
+    kinds = {one.ndim for one in images}
+    if len(kinds) > 1:
+        raise PIEError(f"{path} has images with and without a dimension for the channels; give it one form")
+    pixels = np.concatenate(images)
+    if not len(pixels):
+        raise PIEError(f"{path} has no images")
+    if pixels.ndim == 3:
+        return Pictures(pixels[:, None], "grey array")
+    return Pictures(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)), "array")
+
+
+def _check_shape(name: str, found: Sequence[int], shape: Shape) -> None:
+    def shown(channels: int, height: int, width: int) -> str:
+        return f"{width}×{height} in {'grey' if channels == 1 else 'colour'}"
+
+    if tuple(found) != shape:
+        raise PIEError(
+            f"{name} is {shown(*found)}, and the model takes {shown(*shape)}; "
+            "scale it first, or name a run of its shape with `run`"
+        )
+
+
+def _read_pictures(paths: Sequence[Path], shape: Shape, report: Report) -> Pictures:
+    """Return pictures in files, folders and archives, with their names."""
+    names, pixels, bad, looks = list[str](), list[Pixels](), list[str](), list[Look]()
+    for path in paths:
+        for name, load in _pictures_at(path, len(paths) > 1, report):
+            try:
+                image, look = load()
+            except Unreadable as error:
+                bad.append(f"{name} ({error})")
+                continue
+            pixels.append(_in_shape(name, image, shape))
+            names.append(name)
+            looks.append(look)
+    if bad:
+        raise PIEError(f"these pictures cannot be read: {few(bad)}; repair or remove them")
+    if deep := [name for name, look in zip(names, looks, strict=True) if look.deep]:
+        raise PIEError(f"these pictures have more than 8 bits: {few(deep)}; convert them to 8 bits first")
+    for count, what in (
+        (sum(look.transparent for look in looks), "have transparent parts, which are laid on white"),
+        (sum(look.animated for look in looks), "are animated; the first frame of each is taken"),
+    ):
+        if count:
+            report(f"{count:,} pictures {what}; that is not undone")
+    try:
+        return Pictures(np.stack(pixels), "pictures", stored_names(names))
+    except Damaged as error:
+        raise PIEError(str(error).replace("its ", "the pictures' ") + "; rename them") from error
+
+
+Load = Callable[[], "tuple[Image, Look]"]
+
+
+def _pictures_at(path: Path, several: bool, report: Report) -> list[tuple[str, Load]]:
+    """Return the names of the pictures at a path, and what loads each."""
+    if not path.exists():
+        raise UsageError(f"{path} is neither one of {', '.join(DATASETS)} with a part, nor a file or folder")
+    if path.is_dir() or path.suffix.lower() == ".zip":
+        source: PictureFiles = Folder(path, report) if path.is_dir() else Zip(path, report)
+        above = f"{path.resolve().stem}/" if several else ""
+        return [(above + "/".join(name), _member(source, index)) for index, name in enumerate(source.files)]
+
+    def load() -> tuple[Image, Look]:
+        try:
+            return read_picture(read_bytes(path, LARGEST_FILE))
+        except (OSError, ValueError) as error:
+            raise Unreadable(getattr(error, "strerror", None) or str(error)) from error
+
+    return [(path.name, load)]
+
+
+def _member(source: PictureFiles, index: int) -> Load:
+    return lambda: source.picture(index)
+
+
+def _in_shape(name: str, image: Image, shape: Shape) -> Pixels:
+    """Return a picture as (C, H, W). Raises PIEError if it is of another size, or has a colour that would be lost."""
+    array = np.asarray(image.convert("RGB")).transpose(2, 0, 1)
+    coloured = bool((array != array[:1]).any())
+    _check_shape(name, (3 if coloured else shape[0], *array.shape[1:]), shape)
+    return array[: shape[0]]
+
+
+def write_images(pictures: Pictures, folder: Path, stem: str) -> Path:
+    """Write pictures, or one array called `stem`, into a folder that is not there or empty; return the folder or file.
+
+    It appears when everything is written. Raises UsageError if the folder holds something, FolderError if it cannot be
+    written.
+    """
+    check_folder(folder)
+    try:
+        write_folder(folder, lambda temporary: _write_all(pictures, temporary, stem))
+    except FolderError as error:
+        error.setting = "output"
+        raise
+    return folder if pictures.kind == "pictures" else folder / f"{stem}.npy"
+
+
+def check_folder(folder: Path) -> None:
+    """Raise UsageError unless a folder is missing or empty."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(f"{folder} exists and is not an empty folder; choose another one with `output`")
+
+
+def _write_all(pictures: Pictures, folder: Path, stem: str) -> None:
+    """Write everything into a folder."""
+    from PIL import Image
+
+    if pictures.kind != "pictures":
+        array = pictures.pixels[:, 0] if pictures.kind == "grey array" else pictures.pixels
+        content = io.BytesIO()
+        np.save(content, array.transpose(0, 2, 3, 1) if pictures.kind == "array" else array)
+        (folder / f"{stem}.npy").write_bytes(content.getvalue())
+        return
+    for name, pixels in zip(pictures.names, pictures.pixels, strict=True):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        content = io.BytesIO()  # Pillow fails in its own ways on a full disk
+        Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0)).save(content, "PNG")
+        path.write_bytes(content.getvalue())
