@@ -1,9 +1,4 @@
-"""Preparing few and many pictures, and training on them: `python -m bench.many_images FOLDER`.
-
-The pictures are made for this: PNG files of 3×64×64, of ten classes, smooth and in colour. `pie train --dry-run`
-prepares them; once more, it is killed halfway and started again. Then one epoch is trained. Each figure is of a whole
-process with its children: peak memory counts the pages of the mapped file that were in memory, too.
-"""
+"""Preparing few and many pictures, and training on them: `python -m bench.many_images FOLDER`."""
 
 from __future__ import annotations
 
@@ -28,6 +23,11 @@ from bench.run import run_as_command
 from pie_cli.io.files import write_text
 from pie_cli.runtime import cores
 
+EXPLANATION = (
+    "The pictures are made for this: PNG files of 3×64×64, of ten classes, smooth and in colour. `pie train --dry-run` "
+    "prepares them; once more, it is killed halfway and started again. Then one epoch is trained. Each figure is of a "
+    "whole process with its children: peak memory counts the pages of the mapped file that were in memory, too."
+)
 COUNTS = (2_000, 200_000)
 SIDE, CLASSES, CHUNK = 64, 10, 1_000
 MOST_MORE = 300  # MiB of a training's memory, with many pictures above that with few
@@ -79,7 +79,7 @@ def pie(*words: str, killed_after: float | None = None) -> Process:
 
 def main() -> None:
     """Measure both counts and write the page."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser("python -m bench.many_images", description=EXPLANATION)
     parser.add_argument("folder", type=Path, help="where the pictures are made and prepared: 10 GB")
     parser.add_argument("--output", type=Path, default=Path("bench/MANY_IMAGES.md"), help="default: %(default)s")
     arguments = parser.parse_args()
@@ -110,7 +110,7 @@ def main() -> None:
     names += ["peak of a process, MiB", "seconds of an epoch", "peak of the training, MiB"]
     page = [
         "# Few pictures and many",
-        f"Written by `python -m bench.many_images FOLDER`. {' '.join((__doc__ or '').split('. ', 1)[0].split()[8:])}",
+        f"Written by `python -m bench.many_images FOLDER`. {EXPLANATION}",
         machine(torch.device("cpu")),
         table(names, rows),
         f"With {COUNTS[1] // COUNTS[0]} times as many pictures, a training takes {peaks[1] - peaks[0]:+.0f} MiB "
