@@ -23,6 +23,6 @@ STUDY = Study(
 8 % in the Fréchet distance. Noise of 4 and 16 times its variance in the axes 11 to 64, where level 4 loses the picture,
 costs error (an MSE of 0.0182 and 0.0204 instead of 0.0175), real samples and sharpness. Noise that ends far below ε₀²
 makes samples sharper (0.128 instead of 0.118) and costs error (0.0185). Networks that are told each image's noise
-change nothing that one seed can show. The penalty that makes the fibres of z orthogonal to the manifold ruins the decoder at a
-weight of 0.3: the likelihood is still good, but what z alone decodes to is not (0.19).""",
+change nothing that one seed can show. The penalty that makes the fibres of z orthogonal to the manifold ruins the
+decoder at a weight of 0.3: the likelihood is still good, but what z alone decodes to is not (0.19).""",
 )
