@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 
 from pie_cli import PIE, RAE, VAE, WAE, PIEConfig, RAEConfig, VAEConfig, WAEConfig, load_model, save_model
+from pie_cli.config.naming import run_config
+from pie_cli.errors import UsageError
 from pie_cli.models.base import Autoencoder
 from pie_cli.models.config import halvings
 from tests.conftest import randomise
@@ -57,6 +59,11 @@ def test_a_larger_d_leaves_out_what_does_not_lie_between() -> None:
 def test_sides_that_cannot_be_halved_name_those_that_can(kind: type, shape: tuple[int, int, int], can: str) -> None:
     with pytest.raises(ValueError, match=f"H and W divisible by 4, got .*; {can}$"):
         kind(image_shape=shape)
+
+
+def test_on_the_command_line_they_name_the_option_that_chooses_a_size() -> None:
+    with pytest.raises(UsageError, match=r"^images must be .* can: choose one with `image_size`$"):
+        run_config(image_shape=(3, 13, 13))
 
 
 def test_more_blocks_than_the_sides_allow_name_sides_that_allow_them() -> None:

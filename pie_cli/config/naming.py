@@ -63,6 +63,8 @@ def run_config(
             # The recipe gives way: its penalty lasts as long as the annealing, which the given settings may rule out.
             return run_config(model, recipe, data, images, reconstruction_start=0.0, **given)
         field, _, rest = str(error).partition(" ")
+        if field == "image_shape":  # it follows from the images, and is no option
+            raise UsageError(f"images {rest}: choose one with `image_size`") from error
         raise UsageError(f"`{field.strip('`')}` {rest}") from error
 
 
