@@ -71,7 +71,7 @@ class Plan:
 
     source: Source
     settings: Preprocessing
-    shape: tuple[int, int, int]  # (H, W, C) in the partial file: C is 3, unless grey is asked for
+    shape: tuple[int, int, int]  # (C, H, W) in the partial file: C is 3, unless grey is asked for
     partial: Path
 
     def make(self, number: int) -> Block:
@@ -87,15 +87,15 @@ class Plan:
                 bad.append((index, str(error)))
                 continue
             if row.shape != self.shape:
-                sizes.append((index, row.shape[1], row.shape[0]))
+                sizes.append((index, row.shape[2], row.shape[1]))
                 continue
             rows[index - first] = row
             transparent, animated = transparent + look.transparent, animated + look.animated
         with open(self.partial, "r+b") as file:
             file.seek(first * rows[0].nbytes)
-            file.write(rows.tobytes())
-        coloured = bool(rows.shape[-1] == 3 and (rows != rows[..., :1]).any())
-        sha256 = hashlib.sha256(rows.tobytes()).hexdigest()
+            file.write(rows.data)
+        coloured = self.shape[0] == 3 and bool((rows[:, 1:] != rows[:, :1]).any())
+        sha256 = hashlib.sha256(rows.data).hexdigest()
         return Block(number, sha256, bad, coloured, sizes, transparent, animated)
 
 

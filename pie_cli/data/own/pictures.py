@@ -76,9 +76,9 @@ def plain(image: Image.Image, animated: bool = False) -> tuple[Image.Image, Look
 
 
 def fit(image: Image.Image, settings: Preprocessing) -> NDArray[np.uint8]:
-    """Return a picture of mode L or RGB as (H, W, 3), or (H, W, 1) if it is to be grey, of the size that is asked."""
+    """Return a picture of mode L or RGB as (3, H, W), or (1, H, W) if it is to be grey, of the size that is asked."""
     if settings.image_size is not None:
         square, how = (settings.image_size, settings.image_size), Image.Resampling.LANCZOS
         image = ImageOps.pad(image, square, how, color="white") if settings.pad else ImageOps.fit(image, square, how)
     array = np.asarray(image.convert("L" if settings.grayscale else "RGB"))
-    return array.reshape(*array.shape[:2], -1)
+    return array.reshape(*array.shape[:2], -1).transpose(2, 0, 1)

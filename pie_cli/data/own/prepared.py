@@ -11,7 +11,8 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from math import prod
@@ -19,9 +20,10 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pie_cli.data.base import Preprocessing
-from pie_cli.data.own.decoding import Block, Plan, Source, decode
+from pie_cli.data.own.decoding import BLOCK, Block, Plan, Source, decode
 from pie_cli.data.own.listing import PARTS, Listing, Part
 from pie_cli.data.own.pictures import Unreadable, fit
 from pie_cli.data.own.splits import split
@@ -116,7 +118,7 @@ def _make(
     plan = Plan(source, settings, _first_shape(source, settings), partial)
     _remove_stale(path.parent)
     size = len(listing.names) * prod(plan.shape)
-    height, width, channels = plan.shape
+    channels, height, width = plan.shape
     report(f"preparing {len(listing.names):,} pictures as {channels}×{height}×{width}: {size / 1e6:,.0f} MB in {path}")
     if 2 * size > (free := shutil.disk_usage(path.parent).free):
         raise FolderError(f"{path.parent} has {free / 1e6:,.0f} MB free and needs {2 * size / 1e6:,.0f}; ", "data_dir")
@@ -140,26 +142,9 @@ def _arrange(listing: Listing, plan: Plan, blocks: Sequence[Block], path: Path) 
     counts: dict[Part, int] = {part: len(parts[part]) for part in PARTS}
     digest = _digest(counts)
     coloured = any(block.coloured for block in blocks)
-    height, width, channels = plan.shape
-    shape = (3 if coloured else 1, height, width)
-
-    def contents() -> Iterator[bytes]:
-        order, row = np.concatenate([parts[part] for part in PARTS]), prod(plan.shape)
-        with open(plan.partial, "rb", buffering=0) as decoded:
-            for index in order.tolist():
-                decoded.seek(index * row)
-                pixels = np.frombuffer(decoded.read(row), np.uint8).reshape(height, width, channels)
-                yield pixels.transpose(2, 0, 1)[: shape[0]].tobytes()
-        if listing.labels is not None:
-            yield np.array(listing.labels, "<i8")[order].tobytes()
-
-    def write(temporary: Path) -> None:
-        with open(temporary, "wb") as file:
-            for content in contents():
-                file.write(content)
-                digest.update(content)
-
-    write_atomically(path, write)
+    shape = (3 if coloured else 1, *plan.shape[1:])
+    order = np.concatenate([parts[part] for part in PARTS])
+    write_atomically(path, lambda temporary: _write(temporary, _contents(listing, plan, order, shape[0]), digest))
     transparent, animated = sum(block.transparent for block in blocks), sum(block.animated for block in blocks)
     notes = [f"{transparent:,} pictures have transparent parts, which are laid on white"] * (transparent > 0)
     notes += [f"{animated:,} pictures are animated; the first frame of each is taken"] * (animated > 0)
@@ -168,10 +153,35 @@ def _arrange(listing: Listing, plan: Plan, blocks: Sequence[Block], path: Path) 
     return Prepared(shape, counts, listing.classes, drawn, len(bad), said, notes, sha256, _written(path))
 
 
+def _contents(listing: Listing, plan: Plan, order: NDArray[np.int64], channels: int) -> Iterator[memoryview]:
+    """Yield what a prepared file holds: the first channels of the pictures in this order, a block at a time; labels."""
+    with open(plan.partial, "rb", buffering=0) as decoded:
+        for first in range(0, len(order), BLOCK):
+            chosen = order[first : first + BLOCK].tolist()
+            rows = np.empty((len(chosen), *plan.shape), np.uint8)
+            for row, index in zip(rows, chosen, strict=True):
+                decoded.seek(index * row.nbytes)
+                row[:] = np.frombuffer(decoded.read(row.nbytes), np.uint8).reshape(row.shape)
+            yield np.ascontiguousarray(rows[:, :channels]).data
+    if listing.labels is not None:
+        yield np.array(listing.labels, "<i8")[order].data
+
+
+def _write(path: Path, contents: Iterable[memoryview], digest: hashlib._Hash) -> None:
+    """Write contents one after the other, and take them into the digest in a thread beside, which is as much work."""
+    with open(path, "wb") as file, ThreadPoolExecutor(1) as beside:
+        hashed: Future[None] | None = None
+        for content in contents:
+            file.write(content)
+            if hashed is not None:
+                hashed.result()  # at most one block waits, so that memory does not grow
+            hashed = beside.submit(digest.update, content)
+
+
 def _check_sizes(listing: Listing, plan: Plan, blocks: Sequence[Block]) -> None:
     """Raise PIEError if pictures have another size than the first one."""
     if others := [of for block in blocks for of in block.sizes]:
-        height, width, _ = plan.shape
+        _, height, width = plan.shape
         shown = few([f"{listing.names[index]} {w}×{h}" for index, w, h in others])
         raise PIEError(
             f"pictures differ in size: the first is {width}×{height}, but {shown}; choose one with `image_size`"
@@ -183,12 +193,12 @@ def _complaints(listing: Listing, bad: Mapping[int, str]) -> list[str]:
 
 
 def _first_shape(source: Source, settings: Preprocessing) -> tuple[int, int, int]:
-    """Return (H, W, C) of the first picture that can be read. Raises PIEError if there is none."""
+    """Return (C, H, W) of the first picture that can be read. Raises PIEError if there is none."""
     bad = dict[int, str]()
     for index in range(len(source.listing.names)):
         try:
-            height, width, channels = fit(source.picture(index)[0], settings).shape
-            return height, width, channels
+            channels, height, width = fit(source.picture(index)[0], settings).shape
+            return channels, height, width
         except Unreadable as error:
             bad[index] = str(error)
     raise PIEError(f"no picture in {source.path} can be read: {few(_complaints(source.listing, bad))}")
