@@ -12,6 +12,8 @@ for a run that can be loaded. With --page, the page, figures and tables are made
 from __future__ import annotations
 
 import argparse
+import json
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -21,6 +23,7 @@ from rich.console import Console
 from pie_cli.config.naming import run_name
 from pie_cli.data.load import ImageSource
 from pie_cli.evaluation.cache import recorded
+from pie_cli.io.files import write_json
 from pie_cli.paper.reproduce import DIMS, paper_runs, present, print_verdicts
 from pie_cli.paper.suite import Suite
 from pie_cli.runs.folder import Run
@@ -52,7 +55,14 @@ def record(folder: Path) -> None:
         (into := RESULTS / "runs" / run.name).mkdir(parents=True, exist_ok=True)
         for name in RUN:
             shutil.copy(run / name, into / name)
+        facts = json.loads((into / "provenance.json").read_text(encoding="utf-8"))
+        write_json(into / "provenance.json", facts | {"command": without_places(facts["command"])})
         print(f"recorded {run.name}")
+
+
+def without_places(command: str) -> str:
+    """Return a command without the options that only say where something lies on the machine it ran on."""
+    return re.sub(r" --(data|results)-dir(=| )\S+", "", command)
 
 
 def make_page(seeds: int, data_dir: Path | None) -> None:

@@ -25,7 +25,8 @@ from pie_cli.metrics.realism import Panel
 from pie_cli.models.pie import PIE
 from pie_cli.runs.folder import Run
 from pie_cli.training.loop import Parts
-from studies import changes
+from studies.changes import named
+from studies.changes.experiment import Experiment
 
 ROW = "row.json"
 BRIEF = "+brief"  # the word for rows of what the training itself measures
@@ -33,9 +34,9 @@ BRIEF = "+brief"  # the word for rows of what the training itself measures
 
 def changed(run: Run, names: Iterable[str]) -> tuple[Run, Parts]:
     """Return a run, and the parts of its training, after the changes of these names."""
-    experiment = changes.Experiment(run)
+    experiment = Experiment(run)
     for name in names:
-        experiment = getattr(changes, name)(experiment)
+        experiment = named(name)(experiment)
     return replace(experiment.run, build=experiment.build), experiment.parts
 
 

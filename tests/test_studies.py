@@ -14,16 +14,20 @@ from pie_cli import PIE, PIEConfig
 from pie_cli.config.naming import run_config
 from pie_cli.config.run import RunConfig
 from pie_cli.runs.folder import Run
-from studies import changes, study
+from studies import study
+from studies.changes import named
+from studies.changes.experiment import Experiment
+from studies.changes.models import nested_reflections
 from studies.page import PAGE, STUDIES, page
 from studies.study import Row, Study, recorded
 from tests.conftest import call, randomise
 
 
-def test_every_change_exists() -> None:
+def test_every_change_exists(tmp_path: Path) -> None:
     words = [word for one in STUDIES for options in one.variants.values() for word in shlex.split(options)]
     names = {word[1:] for word in words if word.startswith("+")}
-    assert names <= set(changes.__all__) - {"Change", "Experiment"}
+    plain = Experiment(Run(tmp_path, run_config("pie")))
+    assert all(isinstance(changed := named(name)(plain), Experiment) and changed != plain for name in names)
 
 
 @pytest.mark.parametrize("one", STUDIES, ids=lambda one: one.name)
@@ -43,7 +47,7 @@ MODELS = ["scale_tanh", "scale_2_tanh", "scale_exp", "unit_range", "logits", "qu
 def test_a_changed_model_is_a_bijection(name: str, tmp_path: Path) -> None:
     """Its inverse is exact, and its log-determinant is autograd's."""
     config = PIEConfig(image_shape=(1, 8, 8), latent_dim=3, scale="affine", dense_width=8, conv_width=4)
-    experiment: changes.Experiment = getattr(changes, name)(changes.Experiment(Run(tmp_path, RunConfig(config, None))))
+    experiment = named(name)(Experiment(Run(tmp_path, RunConfig(config, None))))
     plain, model = randomise(PIE(config), 0.1).double(), experiment.build(config)
     assert isinstance(model, PIE)
     randomise(model, 0.1).double()
@@ -65,7 +69,7 @@ def test_a_changed_model_is_a_bijection(name: str, tmp_path: Path) -> None:
 def test_nested_reflections_leave_out_features(tmp_path: Path) -> None:
     config = PIEConfig(image_shape=(1, 8, 8), latent_dim=3, dense_width=8)
     run = Run(tmp_path, RunConfig(config, None))
-    model = changes.nested_reflections(changes.Experiment(run)).build(config)
+    model = nested_reflections(Experiment(run)).build(config)
     assert isinstance(model, PIE)
     for rotation in model.first_rotations:
         assert torch.equal(rotation.vectors, rotation.vectors.triu())
@@ -74,8 +78,9 @@ def test_nested_reflections_leave_out_features(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["noise_level", "upright_fibres"])
 def test_a_changed_training_teaches_every_network(name: str, tmp_path: Path) -> None:
     config = run_config("pie", latent_dim=3, image_shape=(1, 8, 8), dense_width=32, conv_width=8, noise=0.04)
-    experiment = getattr(changes, name)(changes.Experiment(Run(tmp_path, config)))
+    experiment = named(name)(Experiment(Run(tmp_path, config)))
     model = randomise(experiment.build(config.model), 0.1)
+    assert isinstance(model, PIE)
     images = torch.randint(256, (8, 1, 8, 8), dtype=torch.uint8)
     x = experiment.parts.treat(images, config.resolved, torch.Generator().manual_seed(0))
     taught = model.loss(x)
