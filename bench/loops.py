@@ -93,13 +93,14 @@ def vae_steps(repeats: int, device: torch.device) -> dict[str, Spread]:
     deterministic = torch.are_deterministic_algorithms_enabled()
     for _ in range(repeats + 1):
         with tempfile.TemporaryDirectory() as name, _silence():
-            times["pie"].append(_ours(Run(Path(name) / "run", config), ImageSet(images, labels), device))
+            times["pie"].append(step_seconds(Run(Path(name) / "run", config), ImageSet(images, labels), device))
             torch.use_deterministic_algorithms(deterministic)  # only our loop wants them, so only it pays for them
             times["pythae"].append(_pythae(Path(name), images.float() / 255, labels, config.resolved, device))
     return {name: Spread(tuple(values[1:])) for name, values in times.items()}
 
 
-def _ours(run: Run, images: ImageSet, device: torch.device) -> float:
+def step_seconds(run: Run, images: ImageSet, device: torch.device) -> float:
+    """Return the median seconds of a step of this project's loop, over one epoch of these images."""
     few = images[: run.config.resolved.batch_size]
     clock = Clock()
     train(run, Dataset("mnist", "random", images, few, few, ()), Execution(device.type), clock)

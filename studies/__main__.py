@@ -73,9 +73,7 @@ def measure(options: str, brief: bool) -> Row:
         if done.returncode:
             said = (folder / "log.txt").read_text(encoding="utf-8").splitlines()
             return {"options": options, "remark": said[-1] if said else f"exit code {done.returncode}"}
-    (provenance,) = folder.glob("*-d10-*/provenance.json")
-    commit = json.loads(provenance.read_text(encoding="utf-8"))["commit"]
-    return {"options": options, "commit": commit, **json.loads((folder / ROW).read_text(encoding="utf-8"))}
+    return {"options": options, **json.loads((folder / ROW).read_text(encoding="utf-8"))}
 
 
 if __name__ == "__main__":

@@ -9,10 +9,12 @@ from studies import (
     attempts,
     beyond,
     capacity,
+    cost,
     eps2,
     ideas,
     ladder,
     letter,
+    opponents,
     projection,
     sampling,
     scale,
@@ -27,6 +29,7 @@ STUDIES = (
     letter.STUDY, ladder.STUDY, eps2.STUDY,
     capacity.STUDY, schedule.STUDY, scale.STUDY, start.STUDY, sampling.STUDY, beyond.STUDY,
     ideas.STUDY, attempts.STUDY, projection.STUDY, trials.STUDY,
+    opponents.STUDY, cost.STUDY,
 )  # fmt: skip
 INTRODUCTION = """# Experiments
 

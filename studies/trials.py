@@ -13,6 +13,8 @@ OPPONENTS = {
 # The second width costs the opponents four times the time, and leaves a PIE with about as few parameters as they have.
 _BASELINE_TRIALS = [(width, lr) for width in (48, 96) for lr in ("5e-3", "1e-2", "2e-2")]
 _PIE_TRIALS = [(width, lr) for width in (512, 96) for lr in ("1e-3", "2e-3", "4e-3")]
+TRIALS = len(_PIE_TRIALS)
+assert len(_BASELINE_TRIALS) == TRIALS
 
 STUDY = Study(
     "trials",

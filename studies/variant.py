@@ -1,7 +1,8 @@
 """`python -m studies.variant FOLDER OPTION …`: train one variant, or resume its training, and measure its row.
 
 It runs `pie train OPTION …` on the experiment that the words "+name" make, and then evaluates the same model on the
-validation images, because the test images must decide nothing. With the word "+brief" it does not evaluate.
+validation images, because the test images must decide nothing. With the word "+brief" it does not evaluate. The word
+"+pca" alone stands for principal components, which need no training.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ from pie_cli.cli import app as cli
 from pie_cli.data.base import Dataset
 from pie_cli.data.load import load_dataset
 from pie_cli.evaluation.evaluate import evaluate
+from pie_cli.evaluation.floors import evaluate_pca
 from pie_cli.io.files import write_json
+from pie_cli.io.provenance import git_commit
 from pie_cli.metrics.images import reconstruction_mse
 from pie_cli.metrics.inference import clean, decode_kept
 from pie_cli.metrics.realism import Panel
@@ -30,6 +33,8 @@ from studies.changes.experiment import Experiment
 
 ROW = "row.json"
 BRIEF = "+brief"  # the word for rows of what the training itself measures
+PCA = "+pca"
+LATENT_DIM = 10
 
 
 def changed(run: Run, names: Iterable[str]) -> tuple[Run, Parts]:
@@ -44,16 +49,27 @@ def main() -> None:
     """Write the variant's row into its folder."""
     folder, *words = sys.argv[1:]
     torch.set_num_threads(1)
+    write_json(Path(folder) / ROW, _components(Path(folder)) if PCA in words else _row(Path(folder), words))
+
+
+def _row(folder: Path, words: list[str]) -> dict[str, object]:
+    """Train a variant, or resume its training, and return its row."""
     names = [word[1:] for word in words if word.startswith("+") and word != BRIEF]
     options = [word for word in words if not word.startswith("+")]
-    if not any(Path(folder).glob("*-d10-*/weights.safetensors")):
-        sys.argv = ["pie", "train", "--resume", "--results-dir", folder, *options]
+    if not any(folder.glob(f"*-d{LATENT_DIM}-*/weights.safetensors")):
+        sys.argv = ["pie", "train", "--resume", "--results-dir", str(folder), *options]
         cli.main(lambda run: changed(run, names))
-    (run_folder,) = Path(folder).glob("*-d10-*")
+    (run_folder,) = folder.glob(f"*-d{LATENT_DIM}-*")
     run, _ = changed(Run.open(run_folder), names)
-    row = _trained(run) if BRIEF in words else _evaluated(run, Path(folder).parents[1])
-    by_epoch = pd.read_csv(run_folder / "metrics.csv")["val_mse"]
-    write_json(Path(folder) / ROW, {**row, "mse_by_epoch": " ".join(f"{mse:.4f}"[1:] for mse in by_epoch)})
+    row = _trained(run) if BRIEF in words else _evaluated(run, folder.parents[1])
+    by_epoch = " ".join(f"{mse:.4f}"[1:] for mse in pd.read_csv(run_folder / "metrics.csv")["val_mse"])
+    return {"commit": run.provenance["commit"], **row, "mse_by_epoch": by_epoch}
+
+
+def _components(folder: Path) -> dict[str, object]:
+    """Return the row of PCA."""
+    judged, panel = _judges(folder.parents[1])
+    return {"commit": git_commit(), **evaluate_pca(judged, LATENT_DIM, panel, quick=False)}
 
 
 def _trained(run: Run) -> dict[str, object]:
@@ -68,13 +84,18 @@ def _trained(run: Run) -> dict[str, object]:
 
 def _evaluated(run: Run, classifiers: Path) -> dict[str, object]:
     """Return the figures of merit of a run on the validation images."""
-    dataset = load_dataset("mnist", offline=True)
-    judged = replace(dataset, test=dataset.validation)
-    panel = Panel.load_or_train(classifiers, judged)
+    judged, panel = _judges(classifiers)
     row: dict[str, object] = dict(evaluate(run, judged, panel, "cpu").numbers)
     if isinstance(model := run.load_model(), PIE):
         row |= _mse_by_level(model, judged)
     return row
+
+
+def _judges(classifiers: Path) -> tuple[Dataset, Panel]:
+    """Return MNIST with its validation images in the place of the test images, and the classifiers of a folder."""
+    dataset = load_dataset("mnist", offline=True)
+    judged = replace(dataset, test=dataset.validation)
+    return judged, Panel.load_or_train(classifiers, judged)
 
 
 def _mse_by_level(model: PIE, dataset: Dataset) -> dict[str, float]:
