@@ -5,6 +5,8 @@ the option instead.
 """
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +48,16 @@ class FolderError(PIEError):
     def __init__(self, message: str, setting: str = "results_dir") -> None:
         super().__init__(f"{message}choose another folder")
         self.setting = setting
+
+
+@contextmanager
+def advising(setting: str) -> Iterator[None]:
+    """Have a FolderError of the block advise `setting`: who writes a file does not know which one chose its folder."""
+    try:
+        yield
+    except FolderError as error:
+        error.setting = setting
+        raise
 
 
 class UnusableRun(PIEError):

@@ -13,7 +13,7 @@ from pie_cli.codec.container import Container, Header
 from pie_cli.codec.levels import pie_of
 from pie_cli.codec.pictures import Pictures
 from pie_cli.codec.tables import load_tables
-from pie_cli.errors import FolderError, PIEError, UsageError
+from pie_cli.errors import PIEError, UsageError, advising
 from pie_cli.io.files import read_bytes, write_bytes
 from pie_cli.io.tensors import LARGEST_FILE
 from pie_cli.models.config import PIEConfig
@@ -177,8 +177,5 @@ def check_output(output: Path) -> None:
 
 def write_file(output: Path, content: bytes) -> None:
     """Write a compressed file. Raises FolderError if that is not possible; nothing is left then."""
-    try:
+    with advising("output"):
         write_bytes(output, content)
-    except FolderError as error:
-        error.setting = "output"
-        raise

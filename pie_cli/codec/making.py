@@ -16,7 +16,7 @@ from pie_cli.codec.pictures import Pictures, read_images
 from pie_cli.codec.tables import Tables, tables_of
 from pie_cli.data.base import Dataset
 from pie_cli.data.load import ImageSource
-from pie_cli.errors import FolderError, UsageError
+from pie_cli.errors import UsageError, advising
 from pie_cli.models.pie import PIE
 from pie_cli.runs.folder import CODING, Run
 
@@ -75,11 +75,8 @@ def ready_tables(run: Run, model: PIE, trained_on: Callable[[], Dataset], report
     if not (run.folder / CODING).exists():
         report(f"{run.folder} has no tables for compressed files yet; they are fitted once, which takes some minutes")
         tables = fit_tables(model, trained_on().train.images, report)
-        try:
+        with advising("run"):
             tables.save(run.folder)
-        except FolderError as error:
-            error.setting = "run"
-            raise
     return tables_of(model)
 
 

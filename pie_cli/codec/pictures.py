@@ -20,7 +20,7 @@ from pie_cli.data.own.arrays import Arrays
 from pie_cli.data.own.listing import PARTS
 from pie_cli.data.own.pictures import Look, Unreadable, read_picture
 from pie_cli.data.own.places import LARGEST_FILE, Folder, PictureFiles, Zip
-from pie_cli.errors import FolderError, PIEError, UsageError
+from pie_cli.errors import PIEError, UsageError, advising
 from pie_cli.io.files import read_bytes, write_folder
 from pie_cli.io.text import few
 
@@ -176,11 +176,8 @@ def write_images(pictures: Pictures, folder: Path, stem: str) -> Path:
     written.
     """
     check_folder(folder)
-    try:
+    with advising("output"):
         write_folder(folder, lambda temporary: _write_all(pictures, temporary, stem))
-    except FolderError as error:
-        error.setting = "output"
-        raise
     return folder if pictures.kind == "pictures" else folder / f"{stem}.npy"
 
 

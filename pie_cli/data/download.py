@@ -20,7 +20,7 @@ from urllib import request
 from urllib.error import HTTPError
 from urllib.parse import urlsplit
 
-from pie_cli.errors import FolderError, PIEError
+from pie_cli.errors import PIEError, advising
 from pie_cli.io.files import read_bytes, write_bytes
 from pie_cli.io.locks import lock
 
@@ -65,18 +65,15 @@ class Files:
                 f"{kept}, pass a `data_dir` that has it, drop `offline`, or use `dataset` digits, which needs no "
                 "download"
             )
-        try:
-            # Taking the lock also shows, before any download, whether the folder can be written.
-            with lock(kept / ".lock", f"another process is fetching {self.title} into {kept}; waiting for it", report):
-                files = self.find(data_dir)  # again: another process may have fetched them in the meantime
-                if missing := self._missing(files):
-                    fetched, place = self._fetch(missing, data_dir, report)
-                    for name, content in fetched.items():
-                        write_bytes(kept / name, content)
-                    files, source = files | fetched, f"{place} ({self.algorithm} verified), kept in {kept}"
-        except FolderError as error:
-            error.setting = "data_dir"
-            raise
+        waiting = f"another process is fetching {self.title} into {kept}; waiting for it"
+        # Taking the lock also shows, before any download, whether the folder can be written.
+        with advising("data_dir"), lock(kept / ".lock", waiting, report):
+            files = self.find(data_dir)  # again: another process may have fetched them in the meantime
+            if missing := self._missing(files):
+                fetched, place = self._fetch(missing, data_dir, report)
+                for name, content in fetched.items():
+                    write_bytes(kept / name, content)
+                files, source = files | fetched, f"{place} ({self.algorithm} verified), kept in {kept}"
         return files, source
 
     def find(self, data_dir: Path) -> dict[str, bytes]:

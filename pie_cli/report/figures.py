@@ -15,7 +15,7 @@ from torch import Tensor
 
 from pie_cli.constants import COLUMNS
 from pie_cli.data.base import Dataset
-from pie_cli.errors import FolderError, UsageError
+from pie_cli.errors import FolderError, UsageError, advising
 from pie_cli.io.files import write_text
 from pie_cli.metrics import inference
 from pie_cli.metrics.codes import cross_validated_knn_accuracy, silhouette, trustworthiness
@@ -184,14 +184,12 @@ def _save(figure: Figure, run: Run, name: str, data: dict[str, Tensor]) -> list[
 @contextmanager
 def _figures_of(run: Run) -> Iterator[Path]:
     """Make the folder of the run's figures, for the block to write into. Raises FolderError if that fails."""
-    try:
-        run.figures.mkdir(exist_ok=True, parents=run.figures_folder is not None)
-        yield run.figures
-    except FolderError as error:
-        error.setting = "figures_dir"
-        raise
-    except OSError as error:
-        raise FolderError(f"cannot write into {run.figures}: {error.strerror or error}; ", "figures_dir") from error
+    with advising("figures_dir"):
+        try:
+            run.figures.mkdir(exist_ok=True, parents=run.figures_folder is not None)
+            yield run.figures
+        except OSError as error:
+            raise FolderError(f"cannot write into {run.figures}: {error.strerror or error}; ") from error
 
 
 def pair_rows(originals: Tensor, reconstructions: Tensor) -> Tensor:
