@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pie_cli.codec.compress import compress
 from pie_cli.codec.container import Container, Kind
 from pie_cli.codec.levels import FINEST
+from pie_cli.codec.pixels import Pixels
 from pie_cli.codec.tables import Tables
 from pie_cli.errors import UsageError
 from pie_cli.models.pie import PIE
 
 TRIED = 500  # images on which the choice is made
-
-Pixels = NDArray[np.uint8]
 
 
 def compress_into(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from math import prod
 from typing import Any
 
@@ -15,8 +16,8 @@ from torch import Tensor
 from pie_cli.codec.coder import Damaged, Decoder, Encoder
 from pie_cli.codec.container import LARGEST_VALUES, Container, Header, Kind, Layer
 from pie_cli.codec.levels import FINEST, Level, Values, analyse, as_pixels, pie_of, sizes_of, synthesise
-from pie_cli.codec.pixels import decode_pixels, encode_pixels
-from pie_cli.codec.rounding import cells, decode_doubts, doubt_width, doubts_in, encode_doubts
+from pie_cli.codec.pixels import Pixels, decode_pixels, encode_pixels
+from pie_cli.codec.rounding import cells, decode_doubts, doubt_width, doubts_in, encode_doubts, otherwise
 from pie_cli.codec.tables import Tables, tables_of
 from pie_cli.errors import PIEError
 from pie_cli.models.base import Autoencoder
@@ -25,12 +26,10 @@ from pie_cli.models.pie import PIE
 GROUP = 2048  # images that are coded at a time, and
 GROUP_VALUES = 2**20  # how many pixel values they have, unless one image has more
 
-Pixels = NDArray[np.uint8]
-
 
 def compress(
     model: Autoencoder,
-    images: Tensor | NDArray[np.uint8],
+    images: Tensor | Pixels,
     keep: int | None = None,
     lossless: bool = True,
     *,
@@ -72,11 +71,12 @@ def compress(
     if not 0 <= fineness <= (0 if lossless else FINEST):
         raise ValueError(f"fineness must lie between 0 and {FINEST}, and be 0 in a lossless file; got {fineness}")
     layers = [Level(tables, sizes, number, fineness) for number in range(keep + 1)]
+    other = otherwise(model)
     encoders, exact, errors = [Encoder() for _ in layers], Encoder(), np.zeros(keep + 1)
     for group in _groups(len(pixels), model.image_shape):
         decoded, kept = _encode_levels(model, layers, encoders, pixels[group], errors)
         if lossless:
-            doubts = doubts_in(decoded, doubt_width(model, kept))
+            doubts = doubts_in(decoded, doubt_width(model, other, kept))
             encode_doubts(exact, doubts, decoded.size)
             encode_pixels(exact, tables, keep, cells(decoded, doubts), pixels[group])
     contents = [encoder.finish() for encoder in encoders]
@@ -109,14 +109,22 @@ def decompress(data: bytes, model: Autoencoder, keep: int | None = None, *, tabl
         PIEError: if it is damaged, cut, or of another model; or if the pixels that come out are not those that went in.
     """
     model = pie_of(model)
-    tables = tables or tables_of(model)
+    with _telling_of_damage():
+        return decode(Container.parse(data), model, tables or tables_of(model), keep)
+
+
+@contextmanager
+def _telling_of_damage() -> Iterator[None]:
+    """Make what is wrong with compressed data an error that users are told."""
     try:
-        return torch.from_numpy(_decompress(Container.parse(data), model, tables, keep))
+        yield
     except Damaged as error:
         raise PIEError(f"the compressed data are damaged: {error}") from error
 
 
-def _decompress(container: Container, model: PIE, tables: Tables, keep: int | None) -> Pixels:
+@_telling_of_damage()
+def decode(container: Container, model: PIE, tables: Tables, keep: int | None) -> Tensor:
+    """Return the images in a file that is parsed already, as `decompress` does."""
     header, sizes = container.header, sizes_of(model.config)
     if header.model != tables.fingerprint:
         raise PIEError("the compressed data are of another model; decode them with the one whose SHA-256 they name")
@@ -146,7 +154,7 @@ def _decompress(container: Container, model: PIE, tables: Tables, keep: int | No
             "the pixels that come out are not those that went in, because this machine rounds further off than the "
             "file allows; decode it in float64, or leave out the exact layer with `keep`"
         )
-    return pixels
+    return torch.from_numpy(pixels)
 
 
 def _encode_levels(

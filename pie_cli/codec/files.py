@@ -8,11 +8,11 @@ from math import prod
 from pathlib import Path
 
 from pie_cli.codec.coder import Damaged
-from pie_cli.codec.compress import decompress
+from pie_cli.codec.compress import decode
 from pie_cli.codec.container import Container, Header
 from pie_cli.codec.levels import pie_of
 from pie_cli.codec.pictures import Pictures
-from pie_cli.codec.tables import load_tables
+from pie_cli.codec.tables import load_tables, tables_of
 from pie_cli.errors import PIEError, UsageError, advising
 from pie_cli.io.files import read_bytes, write_bytes
 from pie_cli.io.tensors import LARGEST_FILE
@@ -83,8 +83,7 @@ def undo(path: Path, keep: int | None, folder: Path | None, results_dir: Path, d
     """
     container = read_container(path)
     header, complete = container.header, container.complete
-    if keep is not None and keep > header.keep:
-        raise UsageError(f"`keep` {keep}: {path} has {header.keep} levels beside z")
+    check_keep(keep, header.keep, str(path))
     run = run_of_file(header, folder, results_dir)
     if run is None:
         where = f"is not that of {folder}" if folder else f"is neither the program's own nor in {results_dir}"
@@ -96,7 +95,8 @@ def undo(path: Path, keep: int | None, folder: Path | None, results_dir: Path, d
         keep = min(complete - 1, header.keep)
         missing = f"{path} is cut: these are decoded from {_called(keep)}, MSE {header.layers[keep].mse:.4g}"
     try:
-        pixels = decompress(container.header.pack() + container.content, load_pie(run, device), keep)
+        model = load_pie(run, device)
+        pixels = decode(container, model, tables_of(model), keep)
     except PIEError as error:
         raise PIEError(f"{path}: {error}; {_advice(container)}") from error
     return Undone(Pictures(pixels.numpy(), header.kind, header.names), missing)
@@ -150,8 +150,7 @@ def reduce_file(path: Path, output: Path, keep: int) -> str:
     """
     check_output(output)
     container = read_container(path)
-    if keep > container.header.keep:
-        raise UsageError(f"`keep` {keep}: {path} has {container.header.keep} levels beside z")
+    check_keep(keep, container.header.keep, str(path))
     try:
         content = container.reduced(keep)
     except Damaged as error:
@@ -165,6 +164,12 @@ def size_of(header: Header) -> str:
     total, count = header.size, header.count
     bits = 8 * total / (count * prod(header.shape))
     return f"{count:,} images, {total:,} bytes, {total / count:,.2f} an image, {bits:.4f} bits a pixel value"
+
+
+def check_keep(keep: int | None, levels: int, whose: str) -> None:
+    """Raise UsageError if more levels are to be kept than a file or a model has."""
+    if keep is not None and keep > levels:
+        raise UsageError(f"`keep` {keep}: {whose} has {levels} levels beside z")
 
 
 def check_output(output: Path) -> None:

@@ -13,6 +13,7 @@ from torch import Tensor
 from pie_cli.codec.coder import SYMBOLS, TOTAL, whole_frequencies
 from pie_cli.codec.levels import CENTRE, ESCAPE, FINEST, Values, analyse, pie_of, whole_steps
 from pie_cli.codec.network import fit_networks
+from pie_cli.codec.pixels import Pixels
 from pie_cli.codec.tables import CLASSES, STEEPNESS, Tables, weights_digest
 from pie_cli.models.base import Autoencoder
 from pie_cli.models.pie import PIE
@@ -28,7 +29,7 @@ _BATCH = 2**18  # pixel values that are decoded at a time
 
 def fit_tables(
     model: Autoencoder,
-    images: Tensor | NDArray[np.uint8],
+    images: Tensor | Pixels,
     report: Callable[[str], object] = lambda line: None,
     training_steps: int | None = None,
 ) -> Tables:
@@ -55,12 +56,12 @@ def fit_tables(
     return Tables(weights_digest(model), tensors).check(model.config)
 
 
-def _batches(model: PIE, pixels: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
+def _batches(model: PIE, pixels: Pixels) -> list[Pixels]:
     return np.array_split(pixels, ceil(pixels.size / _BATCH))
 
 
 @torch.no_grad()
-def _steps(model: PIE, pixels: NDArray[np.uint8]) -> list[Values]:
+def _steps(model: PIE, pixels: Pixels) -> list[Values]:
     """Return the steps of z and of each level: inversely as far as their numbers move the decoded images."""
     there = next(model.parameters())
     values = [torch.from_numpy(one).to(there) for one in analyse(model, pixels)]
@@ -81,9 +82,7 @@ def _steps(model: PIE, pixels: NDArray[np.uint8]) -> list[Values]:
     return found
 
 
-def _levels(
-    model: PIE, pixels: NDArray[np.uint8], steps: Sequence[Values]
-) -> tuple[NDArray[np.int16], NDArray[np.int32]]:
+def _levels(model: PIE, pixels: Pixels, steps: Sequence[Values]) -> tuple[NDArray[np.int16], NDArray[np.int32]]:
     """Return the class of each number's deviation, and the frequencies of each class, for z and for the levels."""
     parts = [analyse(model, batch) for batch in _batches(model, pixels)]
     counts = np.zeros((2, CLASSES, SYMBOLS))

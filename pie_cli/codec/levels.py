@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from pie_cli.codec.coder import SYMBOLS, Decoder, Encoder, Frequencies, Symbols, uniform
+from pie_cli.codec.pixels import Pixels
 from pie_cli.codec.tables import CLASSES, Tables
 from pie_cli.errors import UsageError
 from pie_cli.models.config import PIEConfig
@@ -41,7 +42,7 @@ def sizes_of(config: PIEConfig) -> list[int]:
 
 
 @torch.no_grad()
-def analyse(model: PIE, pixels: NDArray[np.uint8]) -> list[Values]:
+def analyse(model: PIE, pixels: Pixels) -> list[Values]:
     """Return z (N, d) and the deviations (N, D_l) of each level, the nearest to z first."""
     device = next(model.parameters()).device
     z, residuals, _ = model(torch.from_numpy(pixels).to(device).float() / 255)
@@ -59,7 +60,7 @@ def synthesise(model: PIE, values: Sequence[Values]) -> NDArray[np.float64]:
     return np.nan_to_num(255 * images.double().cpu().numpy(), nan=0.0, posinf=1e9, neginf=-1e9)
 
 
-def as_pixels(decoded: NDArray[np.float64]) -> NDArray[np.uint8]:
+def as_pixels(decoded: NDArray[np.float64]) -> Pixels:
     """Return decoded images as they are shown."""
     return np.rint(decoded.clip(0, 255)).astype(np.uint8)
 

@@ -10,7 +10,7 @@ from pie_cli.codec.budget import compress_into
 from pie_cli.codec.coder import check_installed
 from pie_cli.codec.compress import compress
 from pie_cli.codec.container import Container
-from pie_cli.codec.files import check_output, load_pie, size_of, write_file
+from pie_cli.codec.files import check_keep, check_output, load_pie, size_of, write_file
 from pie_cli.codec.fitting import fit_tables
 from pie_cli.codec.pictures import Pictures, read_images
 from pie_cli.codec.tables import Tables, tables_of
@@ -57,17 +57,11 @@ def make_file(
     check_installed()
     check_output(output)
     model = load_pie(run, device)
-    check_levels(model, amount.keep)
+    check_keep(amount.keep, len(model.residual_sizes), "the model")
     pictures = read_images(given, model.image_shape, named, report)
     content = _compressed(model, pictures, amount, ready_tables(run, model, trained_on, report))
     write_file(output, content)
     return f"wrote {output}: {size_of(Container.parse(content).header)}"
-
-
-def check_levels(model: PIE, keep: int | None) -> None:
-    """Raise UsageError if a model has fewer levels."""
-    if keep is not None and keep > (levels := len(model.residual_sizes)):
-        raise UsageError(f"`keep` {keep}: the model has {levels} levels beside z")
 
 
 def ready_tables(run: Run, model: PIE, trained_on: Callable[[], Dataset], report: Callable[[str], None]) -> Tables:

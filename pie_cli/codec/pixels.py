@@ -71,7 +71,7 @@ def _activation(sums: Floats) -> Floats:
 class Canvas:
     """Images of a group, with what predicts each pixel at hand: (C, H + margins, W + margins, N) in float32."""
 
-    def __init__(self, decoded: NDArray[np.uint8]) -> None:
+    def __init__(self, decoded: Pixels) -> None:
         count, self.channels, self.height, self.width = decoded.shape
         margins = ((0, 0), (MARGIN, MARGIN), (MARGIN, MARGIN), (0, 0))
         self.decoded = np.pad(decoded.transpose(1, 2, 3, 0).astype(np.float32), margins)
@@ -90,7 +90,7 @@ class Canvas:
         self.pixels[channel, y + MARGIN, x + MARGIN] = values
 
     @property
-    def images(self) -> NDArray[np.uint8]:
+    def images(self) -> Pixels:
         """The pixels (N, C, H, W)."""
         inside = self.pixels[:, MARGIN:-MARGIN, MARGIN:-MARGIN]
         return np.ascontiguousarray(inside.transpose(3, 0, 1, 2), np.uint8)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from pie_cli.codec.coder import SYMBOLS, TOTAL, Damaged, Decoder, Encoder, uniform, whole_frequencies
 from pie_cli.codec.levels import Values, synthesise
+from pie_cli.codec.pixels import Pixels
 from pie_cli.models.pie import PIE
 
 CELL = 8  # grey levels
@@ -28,14 +29,16 @@ _QUOTIENTS = whole_frequencies(0.5 ** np.arange(SYMBOLS, dtype=np.float64), TOTA
 Doubts = tuple[NDArray[np.int64], NDArray[np.bool_]]
 
 
-def doubt_width(model: PIE, values: Sequence[Values]) -> float:
-    """Return how near to a boundary a decoded value is doubtful, in grey levels, by how float64 decodes some images."""
+def otherwise(model: PIE) -> PIE:
+    """Return a model that rounds otherwise: on the CPU, in float64, or in float32 if the model itself is in float64."""
+    other = copy.deepcopy(model).cpu().double()
+    return other.float() if next(model.parameters()).dtype == torch.float64 else other
+
+
+def doubt_width(model: PIE, other: PIE, values: Sequence[Values]) -> float:
+    """Return how near to a boundary a decoded value is doubtful, in grey levels, by how another decodes some images."""
     some = [one[:MEASURED] for one in values]
-    exact = copy.deepcopy(model).cpu().double()
-    there = next(model.parameters())
-    if there.dtype == torch.float64:
-        exact = exact.float()
-    difference = np.abs(synthesise(model, some) - synthesise(exact, some))
+    difference = np.abs(synthesise(model, some) - synthesise(other, some))
     return float(min(MARGIN * difference.max(initial=1e-4), CELL / 4))
 
 
@@ -47,7 +50,7 @@ def doubts_in(decoded: NDArray[np.float64], width: float) -> Doubts:
     return indices, flat[indices] >= boundary[indices]
 
 
-def cells(decoded: NDArray[np.float64], doubts: Doubts) -> NDArray[np.uint8]:
+def cells(decoded: NDArray[np.float64], doubts: Doubts) -> Pixels:
     """Return the middle of the cell that each decoded value is in."""
     flat = decoded.reshape(-1)
     number = np.floor(flat.clip(0, 255) / CELL).astype(np.int64)
