@@ -14,11 +14,12 @@ from pie_cli.cli.console import in_options
 from pie_cli.errors import FolderError, PIEError
 
 
-def options_from(description: str | None, output: Path, repeats: int) -> argparse.Namespace:
+def options_from(description: str | None, output: Path, repeats: int, **folders: str) -> argparse.Namespace:
     """Return the command line's options, and set torch's threads.
 
-    They are `device`, a torch.device; `threads`, None for torch's own number; `repeats`; `output`, the page to write;
-    and `command`, as the user typed it. A wrong option ends the program with one line and exit code 2.
+    `folders` are options that take a folder, with their help; without one they are None. The others are `device`, a
+    torch.device; `threads`, None for torch's own number; `repeats`; `output`, the page to write; and `command`, as the
+    user typed it. A wrong option ends the program with one line and exit code 2.
     """
     module = Path(sys.argv[0]).with_suffix("")
     name = "bench" if module.name == "__main__" else f"bench.{module.name}"
@@ -28,6 +29,8 @@ def options_from(description: str | None, output: Path, repeats: int) -> argpars
     parser.add_argument("--threads", type=int, help="of torch on the CPU; its own number by default")
     parser.add_argument("--repeats", type=int, default=repeats, help="default: %(default)s")
     parser.add_argument("--output", type=Path, default=output, help="default: %(default)s")
+    for name, about in folders.items():
+        parser.add_argument(f"--{name}", type=Path, metavar="FOLDER", help=about)
     options = parser.parse_args()
     if options.repeats < 1 or (options.threads is not None and options.threads < 1):
         parser.error("--repeats and --threads must be at least 1")
