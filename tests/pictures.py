@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,17 @@ def write_folder(folder: Path, counts: dict[str, int], **size: int) -> Path:
         for i in range(count):
             picture(1000 * number + i, **size).save(folder / name / f"{i:04}.png")
     return folder
+
+
+def huge_png() -> bytes:
+    """Return a small file that claims to be a picture of 60,000×60,000 pixels."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 0, 0, 0, 0)
+    chunks = [chunk(b"IHDR", header), chunk(b"IDAT", zlib.compress(bytes(100))), chunk(b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
 
 
 def load(path: Path, cache: Path, skip_unreadable: bool = False, **settings: Any) -> tuple[Dataset, list[str]]:

@@ -6,7 +6,6 @@ import os
 import shutil
 import struct
 import zipfile
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,22 +15,11 @@ import pytest
 from pie_cli.data.own.pictures import LARGEST_PICTURE
 from pie_cli.errors import PIEError
 from tests import commands
-from tests.pictures import load, picture, write_folder
+from tests.pictures import huge_png, load, picture, write_folder
 
 
 def good(folder: Path) -> Path:
     return write_folder(folder, {"a": 20, "b": 20}, width=8, height=8)
-
-
-def huge_png() -> bytes:
-    """Return a small file that claims to be a picture of 60,000×60,000 pixels."""
-
-    def chunk(kind: bytes, content: bytes) -> bytes:
-        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
-
-    header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 0, 0, 0, 0)
-    chunks = [chunk(b"IHDR", header), chunk(b"IDAT", zlib.compress(bytes(100))), chunk(b"IEND", b"")]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
 
 
 def put(name: str, content: bytes) -> Callable[[Path], Path]:
@@ -61,6 +49,45 @@ def link_to_nowhere(place: Path) -> Path:
     return place / "set"
 
 
+def zipped(change: Callable[[zipfile.ZipFile], object]) -> Callable[[Path], Path]:
+    """Return a function that packs a good folder and changes the archive."""
+
+    def make(place: Path) -> Path:
+        shutil.make_archive(str(place / "set"), "zip", good(place / "packed"))
+        with zipfile.ZipFile(place / "set.zip", "a") as archive:
+            change(archive)
+        return place / "set.zip"
+
+    return make
+
+
+def postscript(place: Path) -> Path:
+    """Return a folder with a file for which Pillow would start Ghostscript."""
+    head = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\n"
+    return put("a/p.png", head)(place)
+
+
+def name_of_bytes(place: Path) -> Path:
+    path = os.fsencode(good(place / "set") / "a") + b"/\xff.png"
+    with open(path, "wb"):
+        return place / "set"
+
+
+def damaged_member(place: Path) -> Path:
+    """Return an archive that is whole but for a picture, whose compression ends in an exception of its own."""
+    path = zipped(lambda z: z.writestr("a/0099.png", huge_png(), zipfile.ZIP_LZMA))(place)
+    content = bytearray(path.read_bytes())
+    at = content.index(b"a/0099.png") + 25
+    content[at : at + 8] = b"\xff" * 8
+    path.write_bytes(content)
+    return path
+
+
+def pipe(place: Path) -> Path:
+    os.mkfifo(good(place / "set") / "a" / "p.png")
+    return place / "set"
+
+
 UNREADABLE: dict[str, tuple[Callable[[Path], Path], str]] = {
     "truncated": (truncated, r"1 of 40 pictures .*a/0003.png \("),
     "empty": (put("a/e.png", b""), r"a/e.png \(it is empty\)"),
@@ -70,6 +97,10 @@ UNREADABLE: dict[str, tuple[Callable[[Path], Path], str]] = {
         rf"a/h.png \(it has more than {LARGEST_PICTURE:,}",
     ),
     "several": (many, r"8 of 48 pictures .*(b/x\d.png \(it is no picture\), ){4}b/x4.png .* and 3 more"),
+    "another format": (postscript, r"a/p.png \(it is no picture\)"),
+    "a name that is not text": (name_of_bytes, r"\(it is empty\)"),
+    "damaged in an archive": (damaged_member, r"a/0099.png \(damaged in the archive"),
+    "a pipe": (pipe, r"a/p.png \(it is not a regular file"),
     "vanished": (link_to_nowhere, r"a/gone.png \(No such file"),
 }
 
@@ -88,18 +119,6 @@ def test_files_that_cannot_be_read_are_named_or_left_out(name: str, tmp_path: Pa
     assert any("are left out" in line for line in lines)
 
 
-def zipped(change: Callable[[zipfile.ZipFile], object]) -> Callable[[Path], Path]:
-    """Return a function that packs a good folder and changes the archive."""
-
-    def make(place: Path) -> Path:
-        shutil.make_archive(str(place / "set"), "zip", good(place / "packed"))
-        with zipfile.ZipFile(place / "set.zip", "a") as archive:
-            change(archive)
-        return place / "set.zip"
-
-    return make
-
-
 def link(archive: zipfile.ZipFile) -> None:
     member = zipfile.ZipInfo("a/link.png")
     member.external_attr = 0o120777 << 16
@@ -113,6 +132,51 @@ def encrypted(place: Path) -> Path:
     content[at + 8] |= 1
     path.write_bytes(content)
     return path
+
+
+def header(words: str, version: bytes = b"\1\0") -> Callable[[Path], Path]:
+    """Return a function that writes an .npy file with a header and 640 bytes of images."""
+
+    def make(place: Path) -> Path:
+        start = b"\x93NUMPY" + version + struct.pack("<H", len(words))
+        (place / "set.npy").write_bytes(start + words.encode() + bytes(640))
+        return place / "set.npy"
+
+    return make
+
+
+def shaped(shape: str) -> Callable[[Path], Path]:
+    return header(f"{{'descr': '|u1', 'fortran_order': False, 'shape': {shape}}}\n")
+
+
+def two_of_a_name(place: Path) -> Path:
+    array(np.zeros((9, 8, 8), np.uint8))(place)
+    with zipfile.ZipFile(place / "set.npz", "a") as archive, pytest.warns(UserWarning, match="Duplicate"):
+        archive.writestr("train_images.npy", b"")
+    return place / "set.npz"
+
+
+def encrypted_array(place: Path) -> Path:
+    path = array(np.zeros((9, 8, 8), np.uint8))(place)
+    content = bytearray(path.read_bytes())
+    content[content.index(b"PK\x03\x04") + 6] |= 1
+    content[content.index(b"PK\x01\x02") + 8] |= 1
+    path.write_bytes(content)
+    return path
+
+
+def checksum(place: Path) -> Path:
+    """Return a whole archive with a byte that has changed in the last image."""
+    path = array(np.zeros((40, 64, 64), np.uint8))(place)
+    content = bytearray(path.read_bytes())
+    content[content.index(b"PK\x01\x02") - 9] = 7
+    path.write_bytes(content)
+    return path
+
+
+def waiting(place: Path) -> Path:
+    os.mkfifo(place / "set.npy")
+    return place / "set.npy"
 
 
 def array(values: object, **more: object) -> Callable[[Path], Path]:
@@ -157,18 +221,36 @@ SET_FAULTS: dict[str, tuple[Callable[[Path], Path], str]] = {
         r"a/bomb.png \(it unpacks to 20,000,000 bytes",
     ),
     "zip: encrypted": (encrypted, r"\(it is encrypted"),
+    "zip: backslash": (zipped(lambda z: z.writestr("a\\x.png", "x")), "its name has a backslash"),
+    "zip: a name twice": (zipped(lambda z: z.writestr("a/./0001.png", "x")), "two members of one name"),
     "zip: damaged": (put("../set.zip", b"PK\x03\x04 and no more"), "cannot be read as a .zip file"),
     "npz: damaged": (cut, "cannot be read"),
     "npz: objects": (array(np.array([{}, {}], object)), "holds Python objects, which are not unpickled"),
     "npz: names": (other_names, "no array train_images or x_train, but x"),
+    "npz: a name twice": (two_of_a_name, "two arrays of one name"),
+    "npz: encrypted": (encrypted_array, "cannot be read: .*is encrypted"),
+    "npz: checksum": (checksum, "train_images cannot be read: Bad CRC-32"),
+    "npy: more than there is": (shaped(f"({10**12}, 8, 8)"), "ends before the last of its"),
+    "npy: less than nothing": (shaped("(-5, 8, 8)"), r"a shape of \(-5, 8, 8\)"),
+    "npy: nothing": (shaped("(0, 8, 8)"), "images has no images"),
+    "npy: no header": (header("(((((((("), "cannot be read"),
+    "npy: version": (header("{}", b"\x09\0"), r"the unknown version \(9, 0\)"),
+    "npy: a pipe": (waiting, "is not a regular file"),
     "npz: NaN": (array(np.full((9, 8, 8), np.nan)), r"must lie in \[0, 1\], and lie in \[nan"),
     "npz: beyond 1": (array(np.full((9, 8, 8), 1.5)), r"lie in \[1.5, 1.5\]"),
     "npz: type": (array(np.zeros((9, 8, 8), np.int32)), "must hold uint8, uint16, bool, or floats"),
+    "npz: int64": (array(np.zeros((9, 8, 8), int)), r"got int64; .*save array.astype\(np.uint8\) instead"),
+    "npz: channels first": (array(np.zeros((9, 3, 8, 8), np.uint8)), r"save array.transpose\(0, 2, 3, 1\)"),
+    "npz: Fortran": (array(np.asfortranarray(np.zeros((9, 8, 8), np.uint8))), "save np.ascontiguousarray of it"),
+    "npz: one-hot": (array(np.zeros((9, 8, 8), np.uint8), train_labels=np.eye(9)), r"save array.argmax\(axis=1\)"),
+    "npz: words": (array(np.zeros((9, 8, 8), np.uint8), train_labels=["a"] * 9), "got <U1; number the classes"),
     "npz: shape": (array(np.zeros((9, 64), np.uint8)), r"must have shape \(N, H, W\)"),
     "npz: labels": (array(np.zeros((9, 8, 8), np.uint8), train_labels=np.zeros(8, int)), "one label for each image"),
     "no pictures": (folders({"a": 0}), "has no pictures"),
     "a class with one": (folders({"a": 9, "b": 1}), r"fewer than 3 pictures.* b \(1\)"),
     "names alike": (folders({"Cats": 9, "cats": 9}), "differ only in upper and lower case: Cats, cats"),
+    "accents alike": (folders({"é": 9, "e\u0301": 9}), "differ only in how their accents are stored: "),
+    "no training": (folders({"val/a": 9, "test/a": 9}), "there are test, val, but no pictures in a folder train"),
     "beside the classes": (folders({"a": 9, "": 1, "b": 9}), "in no class, though others are: 0000.png"),
     "beside the parts": (folders({"train/a": 9, "more": 9}), "beside the folder train there are more"),
     "a part twice": (folders({"train/a": 9, "val/a": 2, "valid/a": 2}), "the same part of the set: val, valid"),

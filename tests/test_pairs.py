@@ -6,7 +6,8 @@ import pytest
 
 from pie_cli.data.digits import DIGITS
 from pie_cli.errors import UsageError
-from pie_cli.report.pairs import choose_pairs, file_name
+from pie_cli.io.text import file_name
+from pie_cli.report.pairs import choose_pairs
 from tests import made_up
 
 NOTHING = (None, None)
@@ -50,4 +51,5 @@ def test_what_cannot_be_joined_is_one_line(classes: tuple[str, ...] | None, type
 
 def test_a_name_is_safe_in_a_files() -> None:
     assert file_name('a/b\\c:d*e?"<>|\n') == "a-b-c-d-e------"
+    assert file_name("\udcffa") == "-a"
     assert len(file_name("猫" * 100).encode()) <= 80

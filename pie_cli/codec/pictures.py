@@ -78,10 +78,7 @@ def _read_array(path: Path, shape: Shape) -> Pictures:
     found = Arrays(path, lambda line: None).arrays.values()
     if other := [f"{one.name} of {one.dtype}" for one in found if one.dtype != np.uint8]:
         raise PIEError(f"{path} has {few(other)}; only arrays of uint8 come back as they are, so convert it first")
-    try:
-        images = [one.read() for one in found]
-    except (OSError, ValueError, EOFError) as error:
-        raise PIEError(f"{path} is damaged: {error}; get a good copy") from error
+    images = [one.read() for one in found]
     for one in images:
         grey = one.ndim == 3
         _check_shape(str(path), (1 if grey else one.shape[3], *one.shape[1:3]), shape)

@@ -84,7 +84,9 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as indented JSON, atomically."""
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+    # A byte of a path that is no character becomes its escape, which JSON reads back.
+    write_bytes(path, text.encode(errors="backslashreplace"))
 
 
 def replace_text(path: Path, text: str) -> None:
@@ -125,6 +127,11 @@ def read_bytes(path: Path, largest: int) -> bytes:
         return path.read_bytes()
     except MemoryError:
         raise ValueError(f"its {status.st_size:,} bytes do not fit into memory") from None
+
+
+def stamp(status: os.stat_result) -> str:
+    """Return what changes when a file's content does, even if its size and time of writing are kept or set back."""
+    return f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -10,6 +10,20 @@ def one_line(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
 
 
+def characters(text: str) -> str:
+    """Return text with the bytes of a path that are not characters written as escapes."""
+    return text.encode(errors="backslashreplace").decode()
+
+
+LONGEST = 80  # bytes of a name in that of a file: two, and the rest, stay below the 255 of file systems
+
+
+def file_name(text: str) -> str:
+    """Return a text as part of a file's name: without what some file system refuses, and not too long."""
+    safe = re.sub(r'[\x00-\x1f\x7f<>:"/\\|?*]', "-", text.encode(errors="replace").decode())
+    return safe.encode()[:LONGEST].decode(errors="ignore")
+
+
 def markdown_text(text: str) -> str:
     """Return text that Markdown and HTML show as it is, on one line: no markup, no tags, no new table cell."""
     # Not every Markdown accepts a backslash before <, but every one accepts an entity.

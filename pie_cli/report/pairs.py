@@ -1,18 +1,17 @@
 """Which test images an interpolation joins: by their classes, by their numbers, or as they come."""
 
-import re
 import unicodedata
 
 from pie_cli.constants import INTERPOLATIONS
 from pie_cli.data.base import Dataset
 from pie_cli.errors import UsageError
+from pie_cli.io.text import file_name
 from pie_cli.plots.figures import kind_of, kinds_of
 
 Named = tuple[str | None, str | None]
 Pair = tuple[int | None, int | None]
 
 LISTED = 10  # classes that a message names
-LONGEST = 80  # bytes of a class's name in that of a file: both, and the rest, stay below the 255 of file systems
 
 
 def check_pair(rows: int | None, classes: Named, indices: Pair) -> None:
@@ -73,9 +72,3 @@ def find_class(option: str, typed: str, names: tuple[str, ...]) -> int:
         return found[0]
     listed = ", ".join([*names[:LISTED], *(["…"] if len(names) > LISTED else [])])
     raise UsageError(f"`{option}`: {typed!r} is not one of the classes {listed}")
-
-
-def file_name(text: str) -> str:
-    """Return a text as part of a file's name: without what some file system refuses, and not too long."""
-    safe = re.sub(r'[\x00-\x1f\x7f<>:"/\\|?*]', "-", text)
-    return safe.encode(errors="replace")[:LONGEST].decode(errors="ignore")

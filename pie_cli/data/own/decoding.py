@@ -11,11 +11,11 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from multiprocessing.connection import wait
 from pathlib import Path
-from typing import Protocol
+from typing import IO, Any, Protocol
 
 import numpy as np
 from PIL import Image
@@ -28,6 +28,10 @@ from pie_cli.runtime import cores
 
 BLOCK = 1_024  # pictures
 POOLED = 512  # pictures from which several processes are worth their start
+
+
+class Unfinished(PIEError):
+    """Decoding has stopped, and can go on where it was."""
 
 
 class Source(Protocol):
@@ -91,7 +95,7 @@ class Plan:
                 continue
             rows[index - first] = row
             transparent, animated = transparent + look.transparent, animated + look.animated
-        with open(self.partial, "r+b") as file:
+        with _named(self.partial), open(self.partial, "r+b") as file:
             file.seek(first * rows[0].nbytes)
             file.write(rows.data)
         coloured = self.shape[0] == 3 and bool((rows[:, 1:] != rows[:, :1]).any())
@@ -102,7 +106,8 @@ class Plan:
 def decode(plan: Plan, progress: Callable[[int, int], None]) -> list[Block]:
     """Return what became of each block, once all are in the partial file; `progress` is called with counts of pictures.
 
-    Finished blocks are noted beside the partial file. Raises PIEError if a process that decodes dies.
+    Finished blocks are noted beside the partial file. Raises `Unfinished` if a process that decodes dies, OSError if
+    the partial file cannot be written.
     """
     total = len(plan.source.listing.names)
     notes = plan.partial.with_suffix(".progress")
@@ -110,14 +115,14 @@ def decode(plan: Plan, progress: Callable[[int, int], None]) -> list[Block]:
     with open(plan.partial, "ab"):  # it is there, and keeps what it has
         pass
     missing = [number for number in range(-(-total // BLOCK)) if number not in done]
-    with open(notes, "a", encoding="utf-8") as file:
+    with open(notes, "ab", buffering=0) as file:
         if not done:
             file.truncate(0)
-            file.write(json.dumps(plan.shape) + "\n")
+            _write_line(notes, file, plan.shape)
         for block in _made(plan, missing):
             done[block.number] = block
-            file.write(json.dumps(asdict(block)) + "\n")
-            file.flush()
+            stored = asdict(block)
+            _write_line(notes, file, stored | {"seal": _seal(stored)})
             progress(min(len(done) * BLOCK, total), total)
     return [done[number] for number in sorted(done)]
 
@@ -125,17 +130,46 @@ def decode(plan: Plan, progress: Callable[[int, int], None]) -> list[Block]:
 def _finished(plan: Plan, notes: Path) -> dict[int, Block]:
     """Return the blocks that an earlier preparation has finished, by number: noted, and with the bytes as noted."""
     found = dict[int, Block]()
-    with suppress(FileNotFoundError), open(notes, encoding="utf-8") as lines, open(plan.partial, "rb") as file:
+    with suppress(FileNotFoundError), open(notes, "rb") as lines, open(plan.partial, "rb") as file:
         size = BLOCK * plan.shape[0] * plan.shape[1] * plan.shape[2]
-        if next(lines, "") != json.dumps(plan.shape) + "\n":
+        if next(lines, b"") != json.dumps(plan.shape).encode() + b"\n":
             return {}
         for line in lines:
-            with suppress(ValueError, TypeError):  # the last line of a process that was killed may be half one
-                block = Block(**json.loads(line))
+            if (block := _noted(line)) is not None:
                 file.seek(block.number * size)
                 if hashlib.sha256(file.read(size)).hexdigest() == block.sha256:
                     found[block.number] = block
     return found
+
+
+def _noted(line: bytes) -> Block | None:
+    """Return the block of a note; None if the note is damaged, or half a one of a process that was killed."""
+    try:
+        stored = json.loads(line)
+        return Block(**stored) if stored.pop("seal") == _seal(stored) else None
+    except Exception:
+        return None
+
+
+def _write_line(notes: Path, file: IO[bytes], stored: object) -> None:
+    with _named(notes):
+        file.write(json.dumps(stored).encode() + b"\n")
+
+
+def _seal(stored: dict[str, Any]) -> str:
+    """Return what shows that the note of a block is whole."""
+    return hashlib.sha256(json.dumps(stored).encode()).hexdigest()
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Make an OSError of the block name the file, as those of writing do not."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def _made(plan: Plan, numbers: Sequence[int]) -> Iterator[Block]:
@@ -151,7 +185,8 @@ def _made(plan: Plan, numbers: Sequence[int]) -> Iterator[Block]:
         for made in as_completed([pool.submit(_make, number) for number in numbers]):
             yield made.result()
     except BrokenProcessPool as error:
-        raise PIEError("a process that prepares pictures died (out of memory?); run the same command again") from error
+        problem = "a process that prepares pictures died (out of memory?)"
+        raise Unfinished(f"{problem}; run the same command again") from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 

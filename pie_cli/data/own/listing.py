@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from pie_cli.errors import PIEError
-from pie_cli.io.text import few
+from pie_cli.io.text import characters, few
 
 Part = Literal["train", "validation", "test"]
 PARTS: tuple[Part, ...] = ("train", "validation", "test")
 FOLDERS: dict[str, Part] = {
-    "train": "train", "val": "validation", "valid": "validation", "validation": "validation", "test": "test",
+    "train": "train", "training": "train",
+    "val": "validation", "valid": "validation", "validation": "validation",
+    "test": "test", "testing": "test",
 }  # fmt: skip
 
 Name = tuple[str, ...]  # the folders on the way to a file, and its own name
@@ -39,7 +42,7 @@ class Listing:
 def list_pictures(names: Sequence[Name]) -> Listing:
     """Return what names say, given in the order in which the pictures are taken.
 
-    Folders that hold everything are passed over. If `train` is among the folders then, they are the parts of the set;
+    Folders that hold everything are passed over. If the training part is among the folders then, they are the parts;
     otherwise, or inside the parts, they are classes. Raises PIEError if that can be meant in two ways.
     """
     shown = ["/".join(name) for name in names]
@@ -54,6 +57,7 @@ def list_pictures(names: Sequence[Name]) -> Listing:
     if classes is not None:
         numbers = {name: number for number, name in enumerate(classes)}
         labels = [numbers[name[0]] for name in inside]
+        classes = tuple(map(characters, classes))
     return Listing(shown, parts, labels, classes)
 
 
@@ -61,10 +65,12 @@ def _parts(names: Sequence[Name]) -> list[Part] | None:
     """Return the part that each picture is in, if the folders say so."""
     folders = sorted({name[0] for name in names if len(name) > 1})
     known = {folder: FOLDERS[folder.lower()] for folder in folders if folder.lower() in FOLDERS}
-    if "train" not in known.values():
+    if not (trained := [folder for folder in folders if known.get(folder) == "train"]):
+        if len(known) == len(folders) > 1:
+            raise PIEError(f"there are {few(folders)}, but no pictures in a folder train; put some there")
         return None
     if others := [folder for folder in folders if folder not in known] + [n[0] for n in names if len(n) == 1]:
-        raise PIEError(f"beside the folder train there are {few(others)}; move them into train, val or test")
+        raise PIEError(f"beside the folder {trained[0]} there are {few(others)}; move them into train, val or test")
     if doubled := [part for part, count in Counter(known.values()).items() if count > 1]:
         alike = few([folder for folder, part in known.items() if part in doubled])
         raise PIEError(f"these folders are the same part of the set: {alike}; put their pictures into one")
@@ -79,11 +85,18 @@ def _classes(names: Sequence[Name], shown: Sequence[str], parts: Sequence[Part] 
     if without:
         raise PIEError(f"these pictures are in no class, though others are: {few(without)}; move them into one")
     classes = sorted({name[0] for name in names})
-    alike = Counter(name.casefold() for name in classes)
-    if doubled := [name for name in classes if alike[name.casefold()] > 1]:
-        raise PIEError(f"these classes differ only in upper and lower case: {few(doubled)}; rename one")
+    alike = Counter(map(_as_read, classes))
+    if doubled := [name for name in classes if alike[_as_read(name)] > 1]:
+        case = len({name.casefold() for name in doubled}) < len(doubled)
+        how = "upper and lower case" if case else "how their accents are stored"
+        raise PIEError(f"these classes differ only in {how}: {few(doubled)}; rename one")
     if parts is not None:
         trained = {name[0] for name, part in zip(names, parts, strict=True) if part == "train"}
         if unknown := [name for name in classes if name not in trained]:
             raise PIEError(f"these classes have no training picture: {few(unknown)}; add some, or remove the classes")
     return tuple(classes)
+
+
+def _as_read(name: str) -> str:
+    """Return a name as whoever reads it sees it: accents can be stored in two ways."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())

@@ -16,7 +16,7 @@ from pie_cli.data.own.listing import PARTS
 from pie_cli.data.own.places import Folder, Zip
 from pie_cli.data.own.prepared import Prepared, prepare
 from pie_cli.errors import PIEError, UsageError
-from pie_cli.io.text import few
+from pie_cli.io.text import few, file_name
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -68,12 +68,14 @@ def _source(path: Path, report: Callable[[str], None]) -> Source:
         return Folder(path, report)
     if (kind := KINDS.get(path.suffix.lower())) is None:
         raise UsageError(f"{path} is neither a folder nor a file of {few(list(KINDS))}")
+    if path.exists() and not path.is_file():  # opening a pipe could block
+        raise UsageError(f"{path} is not a regular file; give a folder or a file of {few(list(KINDS))}")
     return kind(path, report)
 
 
 def _name(path: Path) -> str:
-    """Return what images at a path are called."""
-    name = path.stem if path.suffix.lower() in KINDS and not path.is_dir() else path.name
+    """Return what images at a path are called, which is part of a folder's name."""
+    name = file_name(path.stem if path.suffix.lower() in KINDS and not path.is_dir() else path.name)
     return f"own-{name}" if name in DATASETS or not name else name
 
 

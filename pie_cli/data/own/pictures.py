@@ -3,7 +3,7 @@
 It is turned as its EXIF data say. Of an animated one, the first frame is taken. Transparent parts are laid on white.
 Palettes, CMYK and other ways to write colours become RGB. Grey of 16 bits is divided by 257, so that white stays white.
 With a size, the picture is scaled (Lanczos) until its shorter side has it, and what is beyond the middle is cut off; or
-until its longer side has it, and white margins are added.
+until its longer side has it, and white margins are added. Of its metadata, only the orientation is used.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from PIL import Image, ImageOps
 from pie_cli.data.base import Preprocessing
 
 LARGEST_PICTURE = 2**26  # pixels; far above what a model takes, far below what fills the memory
+# What Pillow may open, whatever a file's name says (MPO is JPEG to it). It starts another program for some others.
+_FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
 _WIDE = ("I", "I;16", "I;16B", "I;16L", "I;16N")  # Pillow's names of grey with more than 8 bits
 
 
@@ -42,20 +44,31 @@ def read_picture(content: bytes) -> tuple[Image.Image, Look]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of decompression bombs, whose size is checked here, and of odd metadata
-            with Image.open(io.BytesIO(content)) as opened:
+            with Image.open(io.BytesIO(content), formats=_FORMATS) as opened:
                 width, height = opened.size
                 if width * height > LARGEST_PICTURE:
                     raise Image.DecompressionBombError
                 # A photograph's second picture (MPO) is a preview or another view of it, no next frame.
                 animated = getattr(opened, "is_animated", False) and opened.format != "MPO"
-                return plain(ImageOps.exif_transpose(opened), animated)
-    except Unreadable:
+                opened.load()
+                return plain(_upright(opened), animated)
+    except (Unreadable, MemoryError):  # the picture is not to blame for the latter
         raise
     except Image.DecompressionBombError as error:
         raise Unreadable(f"it has more than {LARGEST_PICTURE:,} pixels") from error
     except Exception as error:  # Pillow's readers raise whatever damaged bytes lead to
         reason = "it is no picture" if isinstance(error, Image.UnidentifiedImageError) else str(error)
         raise Unreadable(reason or type(error).__name__) from error
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Return a picture turned as its EXIF data say, or as it is if they are damaged."""
+    try:
+        return ImageOps.exif_transpose(image)
+    except MemoryError:
+        raise
+    except Exception:  # Pillow's readers raise whatever damaged bytes lead to
+        return image
 
 
 def plain(image: Image.Image, animated: bool = False) -> tuple[Image.Image, Look]:
@@ -78,7 +91,19 @@ def plain(image: Image.Image, animated: bool = False) -> tuple[Image.Image, Look
 def fit(image: Image.Image, settings: Preprocessing) -> NDArray[np.uint8]:
     """Return a picture of mode L or RGB as (3, H, W), or (1, H, W) if it is to be grey, of the size that is asked."""
     if settings.image_size is not None:
-        square, how = (settings.image_size, settings.image_size), Image.Resampling.LANCZOS
-        image = ImageOps.pad(image, square, how, color="white") if settings.pad else ImageOps.fit(image, square, how)
+        side = settings.image_size
+        image = _padded(image, side) if settings.pad else ImageOps.fit(image, (side, side), Image.Resampling.LANCZOS)
     array = np.asarray(image.convert("L" if settings.grayscale else "RGB"))
     return array.reshape(*array.shape[:2], -1).transpose(2, 0, 1)
+
+
+def _padded(image: Image.Image, side: int) -> Image.Image:
+    """Return a picture scaled into a square, with white margins: as `ImageOps.pad`, which loses very narrow ones."""
+    width, height = image.size
+    inner = side, max(1, round(height / width * side))
+    if height > width:
+        inner = max(1, round(width / height * side)), side
+    whole = Image.new(image.mode, (side, side), "white")
+    corner = round((side - inner[0]) / 2), round((side - inner[1]) / 2)
+    whole.paste(image.resize(inner, Image.Resampling.LANCZOS), corner)
+    return whole

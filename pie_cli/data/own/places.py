@@ -7,7 +7,6 @@ import os
 import re
 import stat
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
@@ -17,10 +16,11 @@ from PIL import Image
 from pie_cli.data.own.listing import Listing, Name, list_pictures
 from pie_cli.data.own.pictures import Look, Unreadable, read_picture
 from pie_cli.errors import PIEError
-from pie_cli.io.files import read_bytes
+from pie_cli.io.files import read_bytes, stamp
 from pie_cli.io.text import few
 
-SUFFIXES = frozenset([".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pnm"])
+_JPEG, _PNM = (".jpg", ".jpeg", ".jpe", ".jfif"), (".ppm", ".pgm", ".pbm", ".pnm")
+SUFFIXES = frozenset([".png", ".apng", *_JPEG, ".bmp", ".gif", ".webp", ".tif", ".tiff", *_PNM])
 LARGEST_FILE = 2**28  # bytes of one picture
 LARGEST_RATIO = 1_000  # of a member's size to that in the archive; pictures are packed already
 NOT_PICTURES = frozenset(("thumbs.db", "desktop.ini", "__macosx"))
@@ -29,6 +29,11 @@ NOT_PICTURES = frozenset(("thumbs.db", "desktop.ini", "__macosx"))
 def _hidden(name: str) -> bool:
     """Return whether a file or folder is one that operating systems leave behind."""
     return name.startswith(".") or name.lower() in NOT_PICTURES
+
+
+def _named_like_one(name: Name) -> bool:
+    """Return whether a file has the name of a picture."""
+    return Path(name[-1]).suffix.lower() in SUFFIXES
 
 
 class PictureFiles:
@@ -42,9 +47,12 @@ class PictureFiles:
     parallel = True  # whether several processes can read at once
 
     def __init__(self, path: Path, found: list[tuple[Name, str]], report: Callable[[str], None]) -> None:
-        pictures = sorted(one for one in found if Path(one[0][-1]).suffix.lower() in SUFFIXES)
-        if ignored := len(found) - len(pictures):
-            report(f"{path}: {ignored:,} files are ignored, because their names are not those of pictures")
+        pictures = sorted(one for one in found if _named_like_one(one[0]))
+        if ignored := sorted("/".join(name) for name, _ in found if not _named_like_one(name)):
+            shown = few(ignored)
+            report(
+                f"{path}: {len(ignored):,} files are ignored, because their names are not those of pictures: {shown}"
+            )
         if not pictures:
             raise PIEError(f"{path} has no pictures ({', '.join(sorted(SUFFIXES))})")
         self.path, self.files = path, [name for name, _ in pictures]
@@ -77,7 +85,7 @@ class Folder(PictureFiles):
 
     def __init__(self, path: Path, report: Callable[[str], None]) -> None:
         try:
-            found = list(_walk(path, (), set()))
+            found = list(_walk(path))
         except OSError as error:
             raise PIEError(f"cannot read {error.filename or path}: {error.strerror or error}; fix that") from error
         super().__init__(path, found, report)
@@ -86,26 +94,34 @@ class Folder(PictureFiles):
         return read_bytes(self.path.joinpath(*name), LARGEST_FILE)
 
 
-def _walk(folder: Path, above: Name, seen: set[tuple[int, int]]) -> Iterator[tuple[Name, str]]:
-    """Yield the name of each file below a folder, with its size and time; a loop of links ends."""
-    status = folder.stat()
-    if (status.st_dev, status.st_ino) in seen:
-        return
-    seen.add((status.st_dev, status.st_ino))
-    with os.scandir(folder) as entries:
-        inside = sorted(entries, key=lambda entry: entry.name)
-    for entry in inside:
-        if _hidden(entry.name):
+def _walk(root: Path) -> Iterator[tuple[Name, str]]:
+    """Yield the name of each file below a folder, with its stamp.
+
+    A link to a folder is followed, unless it lies inside that folder. Inside what a link leads to, further links are
+    followed only to folders that were not met yet, so links to links do not multiply.
+    """
+    met = set[tuple[int, int]]()
+    none: tuple[Name, frozenset[tuple[int, int]]] = (), frozenset()
+    waiting = [(root, *none, 0)]
+    while waiting:  # no recursion: folders can lie more deeply than calls can
+        folder, name, around, links = waiting.pop()
+        status = folder.stat()
+        key = status.st_dev, status.st_ino
+        if key in around or (links > 1 and folder.is_symlink() and key in met):
             continue
-        if entry.is_dir():
-            yield from _walk(Path(entry.path), (*above, entry.name), seen)
-            continue
-        try:
-            status = entry.stat()
-            mark = f"{status.st_size} {status.st_mtime_ns}"
-        except OSError:  # a link that leads nowhere: whoever reads it will say so
-            mark = "gone"
-        yield (*above, entry.name), mark
+        met.add(key)
+        with os.scandir(folder) as entries:
+            inside = [entry for entry in entries if not _hidden(entry.name)]
+        for entry in inside:
+            inner = (*name, entry.name)
+            if entry.is_dir():
+                waiting.append((Path(entry.path), inner, around | {key}, links + entry.is_symlink()))
+                continue
+            try:
+                mark = stamp(entry.stat())
+            except OSError:  # a link that leads nowhere: whoever reads it will say so
+                mark = "gone"
+            yield inner, mark
 
 
 class Zip(PictureFiles):
@@ -113,16 +129,20 @@ class Zip(PictureFiles):
 
     def __init__(self, path: Path, report: Callable[[str], None]) -> None:
         try:
+            mark = stamp(path.stat())
             with zipfile.ZipFile(path) as archive:
                 members = [one for one in archive.infolist() if not one.is_dir()]
-        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, UnicodeDecodeError) as error:
-            raise PIEError(f"{path} cannot be read as a .zip file: {error}; get a good copy") from error
+        except Exception as error:  # zipfile raises whatever damaged bytes lead to
+            reason = (error.strerror if isinstance(error, OSError) else None) or error
+            raise PIEError(f"{path} cannot be read as a .zip file: {reason}; get a good copy") from error
         if bad := [f"{one.filename} ({reason})" for one in members if (reason := _danger(one))]:
             raise PIEError(f"{path} was not opened: {few(bad)}; pack it again without them")
-        found = [(tuple(one.filename.split("/")), f"{one.CRC} {one.file_size}") for one in members]
-        found = [one for one in found if not any(map(_hidden, one[0]))]
+        # Some programs write ./a/1.png or a//1.png, which both mean a/1.png.
+        named = [(tuple(part for part in one.filename.split("/") if part not in ("", ".")), one) for one in members]
+        found = [(name, f"{mark} {one.CRC}") for name, one in named if name and not any(map(_hidden, name))]
         if len({name for name, _ in found}) < len(found):
             raise PIEError(f"{path} has two members of one name; pack it again")
+        self.members = {name: one.filename for name, one in named}
         super().__init__(path, found, report)
 
     @cached_property
@@ -135,16 +155,20 @@ class Zip(PictureFiles):
 
     def read(self, name: Name) -> bytes:
         try:
-            return self.archive.read("/".join(name))
-        except (zipfile.BadZipFile, KeyError, EOFError, zlib.error, RuntimeError, NotImplementedError) as error:
+            return self.archive.read(self.members[name])
+        except (OSError, MemoryError):
+            raise
+        except Exception as error:  # zipfile's decompressors raise whatever damaged bytes lead to
             raise ValueError(f"damaged in the archive: {error}") from error
 
 
 def _danger(member: zipfile.ZipInfo) -> str:
     """Return why a member must not be read; empty if it may be."""
     parts = re.split(r"[/\\]", member.filename)
-    if ".." in parts or not parts[0] or re.match(r"[A-Za-z]:", member.filename) or "\\" in member.filename:
+    if ".." in parts or not parts[0] or re.match(r"[A-Za-z]:", member.filename):
         return "its name leads out of the folder"
+    if "\\" in member.filename:
+        return "its name has a backslash"
     if stat.S_ISLNK(member.external_attr >> 16):
         return "it is a link"
     if member.flag_bits & 1:

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pie_cli.data.base import Preprocessing
-from pie_cli.data.own.decoding import BLOCK, Block, Plan, Source, decode
+from pie_cli.data.own.decoding import BLOCK, Block, Plan, Source, Unfinished, decode
 from pie_cli.data.own.listing import PARTS, Listing, Part
 from pie_cli.data.own.pictures import Unreadable, fit
 from pie_cli.data.own.splits import split
@@ -116,15 +116,16 @@ def _make(
     """Make a prepared file; what stands beside it is written last."""
     listing, partial = source.listing, path.with_suffix(".partial")
     plan = Plan(source, settings, _first_shape(source, settings), partial)
-    _remove_stale(path.parent)
+    _remove_stale(path)
     size = len(listing.names) * prod(plan.shape)
     channels, height, width = plan.shape
     report(f"preparing {len(listing.names):,} pictures as {channels}×{height}×{width}: {size / 1e6:,.0f} MB in {path}")
     if 2 * size > (free := shutil.disk_usage(path.parent).free):
         raise FolderError(f"{path.parent} has {free / 1e6:,.0f} MB free and needs {2 * size / 1e6:,.0f}; ", "data_dir")
-    blocks = decode(plan, progress)
     try:
-        known = _arrange(listing, plan, blocks, path)
+        known = _arrange(listing, plan, decode(plan, progress), path)
+    except (FolderError, Unfinished):  # with more room, it goes on from here
+        raise
     except PIEError:  # it would be the same the next time
         _remove(partial)
         raise
@@ -201,7 +202,8 @@ def _first_shape(source: Source, settings: Preprocessing) -> tuple[int, int, int
             return channels, height, width
         except Unreadable as error:
             bad[index] = str(error)
-    raise PIEError(f"no picture in {source.path} can be read: {few(_complaints(source.listing, bad))}")
+    said = few(_complaints(source.listing, bad))
+    raise PIEError(f"no picture in {source.path} can be read: {said}; repair them, or name other pictures")
 
 
 def _written(path: Path) -> tuple[int, int]:
@@ -229,9 +231,10 @@ def _remove(partial: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _remove_stale(folder: Path) -> None:
-    """Remove the partial files of preparations that nobody has gone on with for a week."""
-    for partial in folder.glob("*.partial"):
+def _remove_stale(path: Path) -> None:
+    """Remove what killed preparations have left: half-written copies of this file, whose lock is held; and of others,
+    copies and partial files that nobody has gone on with for a week."""
+    for left in [*path.parent.glob("*.partial"), *path.parent.glob(".*.images"), *path.parent.glob(".*.json")]:
         with suppress(OSError):  # another process may be doing the same
-            if time.time() - partial.stat().st_mtime > STALE_SECONDS:
-                _remove(partial)
+            if left.name.startswith(f".{path.stem}.") or time.time() - left.stat().st_mtime > STALE_SECONDS:
+                _remove(left)
