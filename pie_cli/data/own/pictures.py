@@ -37,6 +37,13 @@ class Look:
     deep: bool = False
 
 
+def noticed(transparent: int, animated: int) -> list[str]:
+    """Return what to tell users of pictures of which so many have transparent parts or several frames."""
+    counts = {"have transparent parts, which are laid on white": transparent}
+    counts["are animated; the first frame of each is taken"] = animated
+    return [f"{count:,} pictures {what}" for what, count in counts.items() if count]
+
+
 def read_picture(content: bytes) -> tuple[Image.Image, Look]:
     """Return the picture in a file's content, in mode L or RGB, and what was noticed. Raises `Unreadable`."""
     if not content:

@@ -36,6 +36,17 @@ def _named_like_one(name: Name) -> bool:
     return Path(name[-1]).suffix.lower() in SUFFIXES
 
 
+def picture_of(read: Callable[[], bytes]) -> tuple[Image.Image, Look]:
+    """Return the picture in what `read` returns, and what was noticed of it. Raises `Unreadable` with the reason."""
+    try:
+        content = read()
+    except OSError as error:
+        raise Unreadable(error.strerror or str(error)) from error
+    except ValueError as error:
+        raise Unreadable(str(error)) from error
+    return read_picture(content)
+
+
 class PictureFiles:
     """Pictures that are files, in a fixed order. What differs is where their bytes are.
 
@@ -67,13 +78,7 @@ class PictureFiles:
 
     def picture(self, index: int) -> tuple[Image.Image, Look]:
         """Return a picture, and what was noticed of it. Raises `Unreadable` with the reason."""
-        try:
-            content = self.read(self.files[index])
-        except OSError as error:
-            raise Unreadable(error.strerror or str(error)) from error
-        except ValueError as error:
-            raise Unreadable(str(error)) from error
-        return read_picture(content)
+        return picture_of(lambda: self.read(self.files[index]))
 
     def read(self, name: Name) -> bytes:
         """Return a file's content. Raises OSError or ValueError if there is no reading it."""

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from pie_cli.data.base import Preprocessing
 from pie_cli.data.own.decoding import BLOCK, Block, Plan, Source, Unfinished, decode
 from pie_cli.data.own.listing import PARTS, Listing, Part
-from pie_cli.data.own.pictures import Unreadable, fit
+from pie_cli.data.own.pictures import Unreadable, fit, noticed
 from pie_cli.data.own.splits import split
 from pie_cli.errors import FolderError, PIEError
 from pie_cli.io.files import read_sealed, write_atomically, write_sealed
@@ -146,9 +146,7 @@ def _arrange(listing: Listing, plan: Plan, blocks: Sequence[Block], path: Path) 
     shape = (3 if coloured else 1, *plan.shape[1:])
     order = np.concatenate([parts[part] for part in PARTS])
     write_atomically(path, lambda temporary: _write(temporary, _contents(listing, plan, order, shape[0]), digest))
-    transparent, animated = sum(block.transparent for block in blocks), sum(block.animated for block in blocks)
-    notes = [f"{transparent:,} pictures have transparent parts, which are laid on white"] * (transparent > 0)
-    notes += [f"{animated:,} pictures are animated; the first frame of each is taken"] * (animated > 0)
+    notes = noticed(sum(block.transparent for block in blocks), sum(block.animated for block in blocks))
     said = _complaints(listing, dict(list(bad.items())[:FEW]))
     sha256 = digest.hexdigest()
     return Prepared(shape, counts, listing.classes, drawn, len(bad), said, notes, sha256, _written(path))
