@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from pie_cli import constants as paper
-from pie_cli.cli import compressed, given, many
+from pie_cli.cli import compressed, given, many, shared
 from pie_cli.cli.console import failing_in_one_line, out, say
 from pie_cli.cli.options import (
     FILES,
@@ -151,18 +151,25 @@ def sample(
             "fitted a mixture of ten."
         ),
     ] = "normal",
+    format: Annotated[
+        Literal["figure", "png"], opt("figure: one sheet, and its data; png: a folder of single images.")
+    ] = "figure",
 ) -> None:
     """Fig. 7b, 7c, 9: images decoded from z ~ N(0, variance), or from a prior fitted after training."""
     from pie_cli.report import figures
+    from pie_cli.share import samples
 
     spread = figures.spread_of_codes(std, variance, prior)
     images = given.Images(which, place)
     chosen, accelerator = given.run(run, choice, images, place)
+    if format == "png":
+        samples.folder_of(chosen, count, spread if prior == "normal" else prior, sample_seed)
     if prior == "normal":
-        drawing = figures.draw_samples(chosen, accelerator, count, spread, sample_seed)
+        draw = figures.draw_samples if format == "figure" else samples.write_samples
+        drawing = draw(chosen, accelerator, count, spread, sample_seed)
     else:
-        dataset = images.of(chosen)
-        drawing = figures.draw_fitted_samples(chosen, dataset, accelerator, count, prior, sample_seed)
+        draw_fitted = figures.draw_fitted_samples if format == "figure" else samples.write_fitted_samples
+        drawing = draw_fitted(chosen, images.of(chosen), accelerator, count, prior, sample_seed)
     given.show(drawing)
 
 
@@ -212,5 +219,6 @@ def umap(
 
 for command in (many.sharpness, many.evaluate, many.reproduce, many.status):
     app.command()(command)
+app.command(rich_help_panel=shared.SHARED)(shared.export)
 for command in (compressed.compress, compressed.decompress, compressed.info, compressed.reduce):
     app.command(rich_help_panel=compressed.COMPRESSED)(command)

@@ -66,7 +66,8 @@ def compress(
     from pie_cli.runs.find import SHOWCASE, finished_run
 
     amount = Amount(keep, bytes_per_image, lossless)
-    chosen, source = finished_run(run or SHOWCASE), given.Images({"dataset": dataset} if dataset else {}, place)
+    chosen = finished_run(run or SHOWCASE, offline=place.offline)
+    source = given.Images({"dataset": dataset} if dataset else {}, place)
     made = make_file(
         images, output, chosen, amount, find_accelerator(place.device), source.named, lambda: source.of(chosen), say
     )

@@ -108,7 +108,7 @@ def run(folder: Path | None, choice: Given, images: Images, place: FigurePlace) 
         run = find_run(chosen, place.results_dir, out.print)
     else:
         assert folder is not None
-        run = finished_run(folder, choice)
+        run = finished_run(folder, choice, place.offline, place.results_dir)
         if images.choice:
             images.source_of(run)  # what it names must be those of the run, even if they are not looked at
     return run.drawing_into(place.figures_dir), accelerator
@@ -127,7 +127,7 @@ def evaluation(folders: Sequence[Path], images: Images, place: Place) -> Suite:
     from pie_cli.runs.find import finished_run
 
     known = folders and not images.choice
-    source = images.source_of(finished_run(folders[0])) if known else images.source
+    source = images.source_of(finished_run(folders[0], offline=place.offline)) if known else images.source
     return Suite.prepare(out, source, place.results_dir, place.device)
 
 

@@ -118,7 +118,9 @@ ImagesChoice = Annotated[
 ]
 RunArgument = Annotated[
     Path | None,
-    typer.Argument(metavar="[RUN]", help="Run folder; without it, the options choose the run.", parser=path_of),
+    typer.Argument(
+        metavar="[RUN]", help="Run folder, or hf://owner/name; without it, the options choose the run.", parser=path_of
+    ),
 ]
 RunsArgument = Annotated[
     list[Path] | None,

@@ -27,6 +27,11 @@ LOADS: dict[str, tuple[Load, tuple[str, ...]]] = {
 }
 
 
+def classes_named(name: str) -> tuple[str, ...] | None:
+    """Return the names of the classes of one of `DATASETS`; None for any other name."""
+    return DIGITS if name == "digits" else LOADS[name][1] if name in LOADS else None
+
+
 def load_named(name: str, data_dir: Path, offline: bool, report: Callable[[str], None]) -> Dataset:
     """Return one of `DATASETS`, from files in `data_dir` or fetched into it.
 

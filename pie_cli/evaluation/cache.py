@@ -42,11 +42,16 @@ class Evaluation:
 
 def key_of(run: Run, dataset: Dataset, panel: Panel) -> str:
     """Return what an evaluation depends on: its format, the run's configuration and weights, images, classifiers."""
+    return f"{_model_of(run)} {judgement_of(dataset, panel)}"
+
+
+def _model_of(run: Run) -> str:
+    """Return the part of a key before the images: the format, the run's configuration and weights."""
     try:
         weights = _sha256(read_bytes(run.weights, LARGEST_FILE))
     except (OSError, ValueError) as error:
         raise UnusableRun(run.weights, f"{run.weights} is not readable ({error})") from error
-    return f"{_training_of(run)} {weights} {judgement_of(dataset, panel)}"
+    return f"{_training_of(run)} {weights}"
 
 
 def _training_of(run: Run) -> str:
@@ -80,6 +85,12 @@ def recorded(run: Run, dataset: Dataset, panel: Panel) -> Evaluation | None:
     """Return what `keep` wrote of a run whose weights are gone; None as `kept` does."""
     begins, ends = f"{_training_of(run)} ", f" {judgement_of(dataset, panel)}"
     return _kept(run.folder / "evaluation.json", lambda stored: stored.startswith(begins) and stored.endswith(ends))
+
+
+def known(run: Run) -> Evaluation | None:
+    """Return what `keep` wrote of these weights, whatever the images and classifiers; None as `kept` does."""
+    begins = f"{_model_of(run)} "
+    return _kept(run.folder / "evaluation.json", lambda stored: stored.startswith(begins))
 
 
 def _kept(path: Path, expected: Callable[[str], bool]) -> Evaluation | None:

@@ -42,9 +42,14 @@ def in_batches(function: Callable[[Tensor], Tensor], inputs: Tensor | ImageSet, 
         return torch.cat([function(batch.to(device)).cpu() for batch in parts])
 
 
+def prior_codes(model: Autoencoder, count: int, std: float, seed: int) -> Tensor:
+    """Return codes z ~ N(0, std²·I) of a seed, (count, d), on the CPU."""
+    return std * torch.randn(count, model.latent_dim, generator=torch.Generator().manual_seed(seed))
+
+
 def prior_samples(model: Autoencoder, count: int, std: float, seed: int) -> tuple[Tensor, Tensor]:
     """Return codes z ~ N(0, std²·I) of a seed and the images decoded from them, not clipped."""
-    codes = std * torch.randn(count, model.latent_dim, generator=torch.Generator().manual_seed(seed))
+    codes = prior_codes(model, count, std, seed)
     return codes, in_batches(model.decode, codes, model)
 
 

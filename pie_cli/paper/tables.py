@@ -66,7 +66,7 @@ def print_evaluation(suite: Suite, folders: list[Path], named: bool) -> None:
 
     `named` says whether the user chose the images, as for a model that was trained elsewhere.
     """
-    runs = [finished_run(folder) for folder in folders]
+    runs = [finished_run(folder, offline=suite.place.images.offline) for folder in folders]
     for run in runs:
         _check_images(suite, run, named)
     if not folders:

@@ -21,6 +21,7 @@ from pie_cli.metrics import inference
 from pie_cli.metrics.codes import cross_validated_knn_accuracy, silhouette, trustworthiness
 from pie_cli.metrics.embedding import umap_plane
 from pie_cli.metrics.images import reconstruction_mse
+from pie_cli.models.base import Autoencoder
 from pie_cli.models.config import PIEConfig
 from pie_cli.models.pie import PIE
 from pie_cli.models.priors import COMPONENTS, DESCRIPTIONS, Fitted, Prior, sample_fitted_codes
@@ -104,18 +105,27 @@ def draw_progressive(run: Run, dataset: Dataset, device: str, keep: int) -> Draw
 def draw_samples(run: Run, device: str, count: int, std: float, seed: int) -> Drawing:
     """Fig. 7b, 7c and 9: `count` images decoded from z ~ N(0, std²·I)."""
     codes, samples = inference.prior_samples(run.load_model(device), count, std, seed)
-    variance = f"{std**2:.15g}"  # rounded, since squaring a root is not exact
-    return _draw_samples(run, codes, samples, f"N(0, {variance}), seed {seed}", f"variance{variance}")
+    return _draw_samples(run, codes, samples, f"N(0, {variance_of(std)}), seed {seed}", f"variance{variance_of(std)}")
+
+
+def variance_of(std: float) -> str:
+    """Return the variance that a standard deviation means, rounded, since squaring a root is not exact."""
+    return f"{std**2:.15g}"
 
 
 def draw_fitted_samples(run: Run, dataset: Dataset, device: str, count: int, prior: Fitted, seed: int) -> Drawing:
     """`count` images decoded from a prior fitted to the training images' codes, which is not the paper's."""
     model = run.load_model(device)
-    if len(dataset.train) <= COMPONENTS[prior]:
-        raise UsageError(f"`prior` {prior} needs more than {COMPONENTS[prior]} training images")
-    codes = sample_fitted_codes(inference.fitted_codes(model, dataset), prior, count, seed)
+    codes = codes_of_fitted(model, dataset, count, prior, seed)
     samples = inference.in_batches(model.decode, codes, model)
     return _draw_samples(run, codes, samples, f"{DESCRIPTIONS[prior]} fitted to z after training, seed {seed}", prior)
+
+
+def codes_of_fitted(model: Autoencoder, dataset: Dataset, count: int, prior: Fitted, seed: int) -> Tensor:
+    """Return codes (count, d) of a prior fitted to those of the training images. Raises UsageError if they are few."""
+    if len(dataset.train) <= COMPONENTS[prior]:
+        raise UsageError(f"`prior` {prior} needs more than {COMPONENTS[prior]} training images")
+    return sample_fitted_codes(inference.fitted_codes(model, dataset), prior, count, seed)
 
 
 def _draw_samples(run: Run, codes: Tensor, samples: Tensor, origin: str, stem: str) -> Drawing:

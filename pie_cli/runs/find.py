@@ -1,4 +1,4 @@
-"""Which run is meant: by its configuration, by its folder, or the one that comes with the program."""
+"""Which run is meant: by its configuration, by its folder or place on a hub, or the one that comes with the program."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pie_cli.config.naming import run_name, train_command
+from pie_cli.config.naming import RESULTS, run_name, train_command
 from pie_cli.config.run import RunConfig
 from pie_cli.data.base import DataConfig, Dataset, Preprocessing
 from pie_cli.data.load import ImageSource
 from pie_cli.errors import PIEError, UnusableRun, UsageError
 from pie_cli.runs.folder import Run
+from pie_cli.runs.hub import HubPlace, fetched_run
 
 if TYPE_CHECKING:
     import torch
@@ -36,6 +37,17 @@ def load_showcase(device: torch.device | str = "cpu") -> Autoencoder:
     return Run.open(SHOWCASE).load_model(device)
 
 
+def open_run(place: Path | str, offline: bool = False, results_dir: Path = RESULTS) -> Run:
+    """Return the run in a folder, or at hf://owner/name on the Hub; figures of the latter go into `results_dir`.
+
+    Raises PIEError if there is none, or `offline` forbids fetching it.
+    """
+    if (on_hub := HubPlace.of(place)) is None:
+        return Run.open(Path(place))
+    run = fetched_run(on_hub, offline)
+    return run.drawing_into(results_dir / on_hub.repository.replace("/", "--") / "figures")
+
+
 def run_of(config: RunConfig, results_dir: Path) -> Run:
     """Return the run of this configuration, whether it is there or not."""
     return Run(results_dir / run_name(config), config)
@@ -55,12 +67,14 @@ def find_run(config: RunConfig, results_dir: Path, report: Callable[[str], None]
     raise PIEError(f"there is no run {run.folder}; train it with: {train_command(config, results_dir)}")
 
 
-def finished_run(folder: Path, given: Mapping[str, object] | None = None) -> Run:
-    """Return the run in `folder`. Raises PIEError if there is none or its training has not finished.
+def finished_run(
+    folder: Path, given: Mapping[str, object] | None = None, offline: bool = False, results_dir: Path = RESULTS
+) -> Run:
+    """Return the run in `folder`, as `open_run` does. Raises PIEError if there is none, or its training goes on.
 
     Settings that are `given` would choose a run, so they must be those of this one; UsageError if they are not.
     """
-    run = Run.open(folder)
+    run = open_run(folder, offline, results_dir)
     config = run.config
     facts = {"model": config.model_name, "recipe": config.recipe, **asdict(config.model)}
     facts |= asdict(config.resolved) if config.training else {}

@@ -10,6 +10,9 @@ provenance.json        versions, commit, machine, command, wall time
 heartbeat.json         what the process that works here says of it; removed when all has gone well
 figures/               what the figure commands draw
 .lock                  locked by the process that trains or evaluates here; empty, and never removed
+
+In a folder that was exported for a model hub, the weights are called model.safetensors, and of the rest there is only
+config.json.
 """
 
 from __future__ import annotations
@@ -33,6 +36,7 @@ from pie_cli.models.registry import LAYOUT, Build, build_model, plain_copy, rest
 from pie_cli.runs.heartbeat import FILE, Heartbeat
 
 CODING = "coding.safetensors"  # of what is made of a model's weights, and goes with them
+SHARED_WEIGHTS = "model.safetensors"  # what model hubs call the weights
 
 
 @dataclass(frozen=True)
@@ -91,7 +95,8 @@ class Run:
 
     @property
     def weights(self) -> Path:
-        return self.folder / "weights.safetensors"
+        own, shared = self.folder / "weights.safetensors", self.folder / SHARED_WEIGHTS
+        return shared if shared.exists() and not own.exists() else own
 
     @property
     def checkpoint(self) -> Path:
@@ -272,13 +277,18 @@ def save_model(model: Autoencoder, run_folder: Path | str, overwrite: bool = Fal
 def load_model(run_folder: Path | str, device: torch.device | str = "cpu") -> Autoencoder:
     """Return the trained model of a run folder in eval mode, on the CPU unless `device` says otherwise.
 
-    The result does not depend on torch's default type and device, gradient mode and random state, nor change them.
+    The folder may be one that `pie export` made for a model hub, or hf://owner/name or hf://owner/name@revision, which
+    huggingface_hub (the extra `hub`) fetches into its cache. The result does not depend on torch's default type and
+    device, gradient mode and random state, nor change them.
 
-    Raises PIEError if the folder holds no finished run, or a damaged one. `save_model` has an example.
+    Raises PIEError if the folder holds no finished run or a damaged one, or if it cannot be fetched. `save_model` has
+    an example.
 
     Example:
         >>> load_model("no/such/folder")
         Traceback (most recent call last):
         pie_cli.errors.PIEError: no/such/folder is not a run folder: it has no config.json
     """
-    return Run.open(Path(run_folder)).load_model(device)
+    from pie_cli.runs.find import open_run  # which needs this module
+
+    return open_run(run_folder).load_model(device)

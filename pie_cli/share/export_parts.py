@@ -1,0 +1,150 @@
+"""The parts of a model that are exported: each is one graph from tensors to tensors, of any batch size."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pie_cli.errors import PIEError
+from pie_cli.models.base import Autoencoder
+from pie_cli.models.pie import PIE
+
+BATCHES = (1, 2, 7)  # sizes that an exported part is checked with
+TOLERANCE = 1e-4  # how far its results may be from the model's
+EXAMPLE = 2  # images in the batch that a part is traced with; one would be taken for the only size
+
+Inputs = tuple[Any, ...]  # tensors, and lists of them
+Computed = Callable[..., Any]  # from inputs to a tensor, or to z and a list of tensors
+
+
+class _OfModel(nn.Module):
+    """A graph of a model. Each has a `forward` of its own, whose arguments torch.export reads by name."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model
+
+
+class _Encode(_OfModel):
+    def forward(self, images: Tensor) -> Tensor:
+        return self.model.encode(images)
+
+
+class _Decode(_OfModel):
+    def forward(self, z: Tensor) -> Tensor:
+        return self.model.decode(z)
+
+
+class _EncodeExact(_OfModel):
+    def forward(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:
+        z, residuals, _ = self.model(images)
+        return z, residuals
+
+
+class _DecodeExact(_OfModel):
+    def forward(self, z: Tensor, residuals: list[Tensor]) -> Tensor:
+        return self.model.decode(z, residuals)
+
+
+@dataclass(frozen=True)
+class Part:
+    """One graph of a model.
+
+    Arguments:
+        name: of its file, such as "encode".
+        module: computes it.
+        takes: names of the tensors that go in, flat: "images", or "z" and "r1", "r2", …
+        gives: names of those that come out.
+    """
+
+    name: str
+    module: nn.Module
+    takes: tuple[str, ...]
+    gives: tuple[str, ...]
+
+    def inputs(self, images: Tensor, z: Tensor, residuals: list[Tensor]) -> Inputs:
+        """Return what goes in, of these."""
+        if self.takes == ("images",):
+            return (images,)
+        return (z,) if self.takes == ("z",) else (z, residuals)
+
+
+def parts_of(model: Autoencoder) -> list[Part]:
+    """Return encode (images → z) and decode (z → images); of a PIE also both with all residuals, which are exact."""
+    images, z = ("images",), ("z",)
+    parts = [Part("encode", _Encode(model), images, z), Part("decode", _Decode(model), z, images)]
+    if isinstance(model, PIE):
+        all_of_it = (*z, *(f"r{level}" for level, _ in enumerate(model.residual_sizes, 1)))
+        parts.append(Part("encode_exact", _EncodeExact(model), images, all_of_it))
+        parts.append(Part("decode_exact", _DecodeExact(model), all_of_it, images))
+    return parts
+
+
+def flat(values: Any) -> list[Tensor]:
+    """Return the tensors in a tensor, tuple or list, in order."""
+    return [values] if isinstance(values, Tensor) else [tensor for value in values for tensor in flat(value)]
+
+
+def examples(model: Autoencoder, count: int) -> tuple[Tensor, Tensor, list[Tensor]]:
+    """Return images (count, C, H, W) that the model has drawn, with their codes and residuals: always the same ones."""
+    images = model.sample(count, generator=torch.Generator().manual_seed(0)).nan_to_num(0.0).clamp(0, 1)
+    if isinstance(model, PIE):
+        z, residuals, _ = model(images)
+        return images, z, residuals
+    return images, model.encode(images), []
+
+
+def traced(part: Part, model: Autoencoder) -> torch.export.ExportedProgram:
+    """Return a part as a program of torch.export. Raises PIEError if it cannot be."""
+    batch = torch.export.Dim("batch", min=1)
+    inputs = part.inputs(*examples(model, EXAMPLE))
+    shapes = tuple([{0: batch} for _ in one] if isinstance(one, list) else {0: batch} for one in inputs)
+    with quiet(part.name):
+        program = torch.export.export(part.module.eval(), inputs, dynamic_shapes=shapes)
+    for node in program.graph.nodes:
+        node.meta.pop("stack_trace", None)  # it names folders of this machine
+    return program
+
+
+@contextmanager
+def quiet(name: str) -> Iterator[None]:
+    """Leave out the warnings of an exporter, and make its errors, of any kind, one line."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except (PIEError, OSError, MemoryError):
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise PIEError(f"{name} of this model cannot be exported: {reason}; nothing was written") from error
+
+
+def largest_difference(part: Part, model: Autoencoder, compute: Computed) -> float:
+    """Return how far results of `compute` are from the model's, over the batch sizes of `BATCHES`.
+
+    Of values beyond 1 the difference is relative: float32 has no more digits of them. Raises PIEError if that is more
+    than `TOLERANCE`, or no number.
+    """
+    largest = torch.zeros(())
+    for count in BATCHES:
+        inputs = part.inputs(*examples(model, count))
+        for found, expected in zip(flat(compute(*inputs)), flat(part.module(*inputs)), strict=True):
+            if found.shape != expected.shape:
+                raise _disagreement(part, f"of shape {tuple(found.shape)} instead of {tuple(expected.shape)}")
+            largest = torch.maximum(largest, ((found - expected).abs() / expected.abs().clamp(min=1)).max())
+    if not largest <= TOLERANCE:  # nan is not
+        raise _disagreement(part, f"{largest:.2g} away, and {TOLERANCE:g} is the most")
+    return largest.item()
+
+
+def _disagreement(part: Part, what: str) -> PIEError:
+    return PIEError(
+        f"the exported {part.name} does not compute what the model does: results are {what}; it is not kept"
+    )
