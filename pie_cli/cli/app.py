@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from pie_cli import constants as paper
-from pie_cli.cli import compressed, given, many
+from pie_cli.cli import compressed, given, many, shared
 from pie_cli.cli.console import failing_in_one_line, out, say
 from pie_cli.cli.options import (
     FILES,
@@ -214,3 +214,4 @@ for command in (many.sharpness, many.evaluate, many.reproduce, many.status):
     app.command()(command)
 for command in (compressed.compress, compressed.decompress, compressed.info, compressed.reduce):
     app.command(rich_help_panel=compressed.COMPRESSED)(command)
+app.command(rich_help_panel=shared.SHARED)(shared.page)

@@ -82,6 +82,15 @@ def recorded(run: Run, dataset: Dataset, panel: Panel) -> Evaluation | None:
     return _kept(run.folder / "evaluation.json", lambda stored: stored.startswith(begins) and stored.endswith(ends))
 
 
+def known(run: Run) -> Evaluation | None:
+    """Return what was last measured of a run's own weights, on whatever test images; None as `kept` does."""
+    try:
+        begins = f"{_training_of(run)} {_sha256(read_bytes(run.weights, LARGEST_FILE))} "
+    except (OSError, ValueError):
+        return None
+    return _kept(run.folder / "evaluation.json", lambda stored: stored.startswith(begins))
+
+
 def _kept(path: Path, expected: Callable[[str], bool]) -> Evaluation | None:
     try:
         stored, content = read_sealed(path), read_bytes(path.with_suffix(".npz"), LARGEST_ARRAYS)

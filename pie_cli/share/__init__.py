@@ -1,0 +1,1 @@
+"""What is passed on of a run: a page that shows it."""
