@@ -16,7 +16,6 @@ from typing import Any
 import pytest
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
-PATIENCE = 60.0  # seconds for one answer
 # The browser reads from file 3 and writes to file 4; the pipes get these numbers in a process of its own.
 LAUNCH = """
 import fcntl, os, sys
@@ -38,7 +37,7 @@ class Page:
     """A page in a browser: what it says in its console is kept."""
 
     def __init__(self, commands: int, answers: int) -> None:
-        self._commands, self._answers = commands, os.fdopen(answers, "rb")
+        self._commands, self._answers, self._read = commands, answers, bytearray()
         self._last, self._session = 0, ""
         self.complaints: list[str] = []
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
@@ -60,11 +59,11 @@ class Page:
         return result
 
     def _next(self) -> dict[str, Any]:
-        found = bytearray()
-        while not found.endswith(b"\0"):
-            found += (part := self._answers.read(1))
+        while (end := self._read.find(b"\0")) < 0:
+            self._read += (part := os.read(self._answers, 2**20))
             assert part, "the browser has ended"
-        return dict(json.loads(found[:-1]))
+        message, self._read = self._read[:end], self._read[end + 1 :]
+        return dict(json.loads(message))
 
     def _note(self, event: dict[str, Any]) -> None:
         method, parameters = event.get("method"), event.get("params", {})
@@ -113,9 +112,9 @@ class Page:
         for kind in ("keyDown", "keyUp"):
             self.call("Input.dispatchKeyEvent", type=kind, **about)
 
-    def mouse(self, kind: str, x: float, y: float, buttons: int = 0) -> None:
-        """Move, press or release the mouse ("Moved", "Pressed", "Released")."""
-        button = "left" if buttons or kind == "Released" else "none"
+    def mouse(self, kind: str, x: float, y: float, held: bool = False) -> None:
+        """Move, press or release the mouse ("Moved", "Pressed", "Released"), with its left button held or not."""
+        button, buttons = ("none", 0) if kind == "Moved" and not held else ("left", int(held))
         self.call(
             "Input.dispatchMouseEvent", type=f"mouse{kind}", x=x, y=y, button=button, buttons=buttons, clickCount=1
         )
@@ -139,6 +138,7 @@ def browser(folder: Path) -> Iterator[Page]:
         yield Page(ours_out, ours_in)
     finally:
         os.close(ours_out)  # which ends it
+        os.close(ours_in)
         try:
             process.wait(10)
         except subprocess.TimeoutExpired:

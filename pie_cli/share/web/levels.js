@@ -7,8 +7,8 @@ const ROWS = ["numbers", "MSE", "bytes", "MSE in the file"];
 const AMPLIFIED = 4; // times that a difference is shown
 
 export class Levels {
-  constructor(studio) {
-    this.studio = studio;
+  constructor(studio, onKeep) {
+    Object.assign(this, { studio, onKeep });
     const { model } = studio;
     this.sizes = [model.latentDim, ...[...model.residualSizes].reverse()];
     this.coding = Coding.of(studio.data, this.sizes);
@@ -33,7 +33,7 @@ export class Levels {
     input.addEventListener("change", () => {
       this.studio.keep = keep;
       this.#compare();
-      this.onKeep?.();
+      this.onKeep();
     });
     byId("cards").append(card);
     return { picture, input, error: rows[1], bytes: rows[2], inFile: rows[3] };

@@ -63,8 +63,8 @@ async function start() {
   style.setProperty("--rendering", Math.max(width, height) <= 64 ? "pixelated" : "auto");
   chooser(studio);
   const decoder = new Decoder(studio);
-  if (model.residualSizes.length) new Levels(studio).onKeep = () => decoder.draw();
-  new CodeMap(studio);
+  if (model.residualSizes.length) studio.coding = new Levels(studio, () => decoder.draw()).coding;
+  studio.map = new CodeMap(studio);
   new Own(studio, trouble);
   new Line(studio);
   new Samples(studio);

@@ -62,7 +62,9 @@ export class Own {
   #encode() {
     const x = this.board.image(byId("own-fit").checked ? this.fitting : null, byId("own-invert").checked);
     this.studio.takeImage(x, "your own image");
-    this.#show(x, this.studio.chosen.z);
+    const error = this.#show(x, this.studio.chosen.z);
+    clearTimeout(this.said);
+    this.said = setTimeout(() => say(`Your image, decoded from z alone: MSE ${error}`), 800);
   }
 
   #show(x, z = this.studio.model.encode(x)) {
@@ -71,8 +73,7 @@ export class Own {
     paint(byId("own-decoded"), decoded, shape, `Your image decoded from z alone, MSE ${error}`);
     byId("own-name").textContent = `from z alone, MSE ${error}`;
     byId("own-code").textContent = Array.from(z, (value) => value.toFixed(2)).join("  ");
-    clearTimeout(this.said);
-    this.said = setTimeout(() => say(`Your image, decoded from z alone: MSE ${error}`), 800);
+    return error;
   }
 }
 

@@ -58,6 +58,10 @@ class Jobs {
     this.#wait();
   }
 
+  get idle() {
+    return !this.#jobs.size;
+  }
+
   stop(name) {
     this.#jobs.delete(name);
   }
