@@ -25,6 +25,7 @@ from pie_cli.metrics.inference import clean
 from pie_cli.metrics.realism import Panel
 from pie_cli.models.config import PIEConfig
 from pie_cli.paper.claims import Verdict
+from pie_cli.paper.report import results_report
 from pie_cli.paper.reproduce import Verdicts, paper_runs, present, print_verdicts
 from pie_cli.paper.suite import Suite
 
@@ -74,6 +75,25 @@ def test_both_recipes_have_a_verdict_on_each_claim(presented: tuple[Path, Verdic
     for picture in (f"fig{number}-{recipe}.png" for number in (7, 8, 9) for recipe in ("letter", "stable")):
         assert f"({picture})" in page
         assert (folder / picture).stat().st_size > 1000
+
+
+def test_the_report_for_a_browser_says_the_same_and_leads_to_what_is_there(
+    presented: tuple[Path, Verdicts, Suite],
+) -> None:
+    folder, _, suite = presented
+    report = (folder / "report.html").read_text(encoding="utf-8")
+    assert '<td><strong class="holds">HOLDS</strong></td><td><strong class="fails">FAILS</strong></td>' in report
+    assert report.count("<table>") == 5  # claims, goals, Table 1, its audit, all runs
+    links = set(re.findall(r'(?:href|src)="([^"#]+)"', report))
+    assert {"fig7-letter.png", "fig9-stable.png", "table1.png", "table1.csv", "evaluation.tex"} <= links
+    assert [link for link in links if not (folder / link).is_file()] == []
+
+    run = suite.place.run(paper_runs(suite, 1, 1)[0])
+    page = folder / run.name / "figures" / "page.html"
+    page.parent.mkdir(parents=True)
+    page.write_text("a page", encoding="utf-8")
+    results = (folder / "README.md").read_text(encoding="utf-8")
+    assert f'<a href="{run.name}/figures/page.html">{run.label}</a>' in results_report(results, [run], folder)
 
 
 def test_every_family_has_its_column_and_spread(presented: tuple[Path, Verdicts, Suite]) -> None:

@@ -219,6 +219,7 @@ def umap(
 
 for command in (many.sharpness, many.evaluate, many.reproduce, many.status):
     app.command()(command)
-app.command(rich_help_panel=shared.SHARED)(shared.export)
 for command in (compressed.compress, compressed.decompress, compressed.info, compressed.reduce):
     app.command(rich_help_panel=compressed.COMPRESSED)(command)
+for command in (shared.page, shared.export):
+    app.command(rich_help_panel=shared.SHARED)(command)

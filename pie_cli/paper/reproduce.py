@@ -22,6 +22,7 @@ from pie_cli.paper.claims import MIN_SEEDS, Judgement, Numbers, Verdict, judge
 from pie_cli.paper.figures import draw_figures
 from pie_cli.paper.goals import RECONSTRUCTION_WEIGHT, goals
 from pie_cli.paper.page import results_page
+from pie_cli.paper.report import results_report
 from pie_cli.paper.suite import Suite
 from pie_cli.paper.summary import means, summary
 from pie_cli.plots.tables import write_table
@@ -53,7 +54,10 @@ def reproduce(suite: Suite, seeds: int | None, baseline_seeds: int | None) -> Ve
 def present(
     suite: Suite, runs: list[Run], evaluations: Mapping[str, Evaluation], floors: Mapping[str, Numbers]
 ) -> Verdicts:
-    """Draw the figures, write Table 1, the evaluation of all runs and of the floors, the verdicts, and README.md."""
+    """Draw the figures, write Table 1, the evaluation of all runs and of the floors, verdicts and both pages.
+
+    Return the verdicts.
+    """
     folder, facts, configs = suite.place.results_dir, suite.facts(runs), [run.config for run in runs]
     suite.console.print(f"drawing Fig. 7, 8 and 9 and writing the tables into {folder}")
     for recipe in suite.recipes:
@@ -80,7 +84,9 @@ def present(
     }
     claims = {recipe: [asdict(judgement) for judgement in of] for recipe, of in verdicts.items()}
     write_json(folder / "claims.json", {**about, "claims": claims})
-    write_text(folder / "README.md", results_page(verdicts, shown, certificates, facts, suite.quick))
+    page = results_page(verdicts, shown, certificates, facts, suite.quick)
+    write_text(folder / "README.md", page)
+    write_text(folder / "report.html", results_report(page, runs, folder))
     return verdicts
 
 
@@ -164,6 +170,6 @@ def print_verdicts(suite: Suite, verdicts: Verdicts, strict: bool) -> None:
             tendency = f" (the numbers so far: {j.tendency})" if j.tendency else ""
             suite.console.print(f"{recipe}, {j.claim}. {j.text} {j.verdict}{tendency}")
         failed += [f"{j.claim} ({recipe})" for j in judgements if j.verdict is Verdict.FAILS]
-    suite.console.print(f"wrote {page}")
+    suite.console.print(f"wrote {page} and {page.with_name('report.html')}")
     if strict and failed:
         raise PIEError(f"`strict`: claim {', '.join(failed)} FAILS; see {page}")

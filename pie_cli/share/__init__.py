@@ -1,1 +1,1 @@
-"""What leaves the program: models in the forms that other tools load, and images as they take them."""
+"""What leaves the program: a page for the browser, models in the forms that other tools load, single images."""
