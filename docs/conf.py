@@ -15,7 +15,7 @@ html_theme = "furo"
 html_show_copyright = False
 html_show_sourcelink = html_copy_source = False
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
-extensions += ["commands", "executed", "reference", "repository"]  # our own, in _extensions
+extensions += ["commands", "executed", "reference", "repository", "shown"]  # our own, in _extensions
 
 root_doc = "docs/index"
 include_patterns = ["docs/*.md", "results/README.md", "bench/*.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"]

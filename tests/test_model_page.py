@@ -96,6 +96,32 @@ def test_the_script_has_every_module_after_those_that_it_imports() -> None:
     assert not re.search(r"^(import|export) ", script_of(MODEL_SCRIPTS), re.MULTILINE)
 
 
+SEEN = {  # linear RGB to what eyes without one kind of cones see of it (Machado et al. 2009, severity 1)
+    "all": [[1, 0, 0], [0, 1, 0], [0, 0, 1]],
+    "protan": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+    "deutan": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.01182, 0.04294, 0.968881]],
+    "tritan": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.3039]],
+}
+LMS = [
+    [0.4122, 0.5363, 0.0514],
+    [0.2119, 0.6807, 0.1074],
+    [0.0883, 0.2817, 0.63],
+]  # linear RGB to OKLab (Ottosson 2020)
+LAB = [[0.2105, 0.7936, -0.0041], [1.978, -2.4286, 0.4506], [0.0259, 0.7828, -0.8087]]
+
+
+@pytest.mark.parametrize("eyes", SEEN)
+@pytest.mark.parametrize("scheme", ["LIGHT", "DARK"])
+def test_the_colours_of_classes_differ_for_all_eyes(scheme: str, eyes: str) -> None:
+    line = re.search(rf"const {scheme} = (.*);", (WEB / "colours.js").read_text(encoding="utf-8"))
+    assert line
+    rgb = torch.tensor([[int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)] for colour in json.loads(line[1])])
+    linear = torch.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    seen = (linear @ torch.tensor(SEEN[eyes], dtype=torch.float32).T).clamp(0, 1)
+    lab = (seen @ torch.tensor(LMS).T) ** (1 / 3) @ torch.tensor(LAB).T
+    assert torch.pdist(lab).min() > 0.11
+
+
 def test_names_are_text(tmp_path: Path) -> None:
     page = seen(made_up.run(tmp_path / "run"), made_up.dataset(classes=STRANGE))
     assert page.tags.count("script") == 4

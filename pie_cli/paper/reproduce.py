@@ -54,7 +54,7 @@ def reproduce(suite: Suite, seeds: int | None, baseline_seeds: int | None) -> Ve
 def present(
     suite: Suite, runs: list[Run], evaluations: Mapping[str, Evaluation], floors: Mapping[str, Numbers]
 ) -> Verdicts:
-    """Draw the figures, write Table 1, the evaluation of all runs and of the floors, verdicts and both pages.
+    """Draw the figures, write Table 1, the evaluation of all runs and of the floors, README.md and report.html.
 
     Return the verdicts.
     """

@@ -6,6 +6,7 @@ import { View } from "./view.js";
 
 const PICTURES_FROM = 2; // the zoom from which points become pictures
 const WIDEST = 1.5; // the map's width over its height
+const GAP = 5; // pixels between two pictures
 const NEAR = 14; // pixels within which a pointer means a point
 const NAMED = 20; // classes whose names stand on the map
 const NEIGHBOURS = 5; // whose mean place is that of an own image
@@ -63,7 +64,8 @@ export class CodeMap {
   draw() {
     if (!this.ratio) return;
     const context = this.#context(this.canvas), { view, studio } = this;
-    const radius = Math.min(5, (studio.count > 3000 ? 1.7 : studio.count > 600 ? 2.5 : 4) * view.zoom ** 0.4);
+    const usual = studio.count > 3000 ? 1.7 : studio.count > 600 ? 2.5 : 4, room = Math.min(1, 0.4 + view.sides[0] / 1000);
+    const radius = Math.min(5, usual * room * view.zoom ** 0.4);
     const shown = this.view.zoom >= PICTURES_FROM ? this.#placed() : new Map();
     const byLabel = new Map();
     for (let i = 0; i < studio.count; i++) {
@@ -94,16 +96,14 @@ export class CodeMap {
   #placed() {
     const { view, studio } = this, { wide, high } = studio.sprite;
     const larger = Math.min(2, Math.max(0.75, 30 / Math.max(wide, high))) * Math.min(1.5, 0.8 + view.zoom / 20);
-    const [w, h] = [wide * larger, high * larger], taken = new Set(), placed = new Map();
+    const [w, h] = [wide * larger, high * larger], taken = new Map(), placed = new Map();
     for (let i = 0; i < studio.count; i++) {
       if (!this.counts(i)) continue;
-      const [x, y] = view.point(i), left = x - w / 2, top = y - h / 2;
-      const columns = [left, left + w + 5].map((at) => Math.floor(at / (w + 5)));
-      const rows = [top, top + h + 5].map((at) => Math.floor(at / (h + 5)));
-      const cells = columns.flatMap((column) => rows.map((row) => `${column} ${row}`));
-      if (cells.some((cell) => taken.has(cell))) continue;
-      cells.forEach((cell) => taken.add(cell));
-      placed.set(i, [left, top, w, h]);
+      const [x, y] = view.point(i), column = Math.floor(x / (w + GAP)), row = Math.floor(y / (h + GAP));
+      const around = [-1, 0, 1].flatMap((dx) => [-1, 0, 1].map((dy) => taken.get(`${column + dx} ${row + dy}`)));
+      if (around.some((other) => other && Math.abs(other[0] - x) < w + GAP && Math.abs(other[1] - y) < h + GAP)) continue;
+      taken.set(`${column} ${row}`, [x, y]); // a cell has room for one
+      placed.set(i, [x - w / 2, y - h / 2, w, h]);
     }
     return placed;
   }
@@ -150,8 +150,9 @@ export class CodeMap {
       if (place && this.view.contains(place)) ring(place, 9, 2.5);
     }
     const at = this.hovered ?? (document.activeElement === this.canvas ? this.cursor : null);
-    if (at !== null) ring(this.view.point(at), 6, 1.5);
-    this.#tip(at);
+    const pointed = at !== null && this.view.contains(this.view.point(at)) ? at : null;
+    if (pointed !== null) ring(this.view.point(pointed), 6, 1.5);
+    this.#tip(pointed);
   }
 
   // Where an own code lies: among the nearest ones of the test images.
@@ -239,6 +240,7 @@ export class CodeMap {
   #zoom(factor, ...place) {
     if (factor) this.view.zoomAt(factor, ...place);
     else this.view.all();
+    this.hovered = null;
     this.draw();
   }
 
