@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import io
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,7 +48,9 @@ def read_picture(content: bytes) -> tuple[Image.Image, Look]:
                     raise Image.DecompressionBombError
                 # A photograph's second picture (MPO) is a preview or another view of it, no next frame.
                 animated = getattr(opened, "is_animated", False) and opened.format != "MPO"
-                return plain(ImageOps.exif_transpose(opened), animated)
+                deep = _is_deep(opened)
+                image, look = plain(ImageOps.exif_transpose(opened), animated)
+                return image, replace(look, deep=look.deep or deep)
     except Unreadable:
         raise
     except Image.DecompressionBombError as error:
@@ -56,6 +58,15 @@ def read_picture(content: bytes) -> tuple[Image.Image, Look]:
     except Exception as error:  # Pillow's readers raise whatever damaged bytes lead to
         reason = "it is no picture" if isinstance(error, Image.UnidentifiedImageError) else str(error)
         raise Unreadable(reason or type(error).__name__) from error
+
+
+def _is_deep(opened: Image.Image) -> bool:
+    """Return whether a picture's file has more than 8 bits a colour, of which Pillow reads the upper ones."""
+    for codec, _, _, how in getattr(opened, "tile", ()):
+        layout, *more = how if isinstance(how, tuple) else (how,)
+        if str(layout).endswith((";16B", ";16L", ";16N")) or (codec == "ppm" and more[0] > 255):
+            return True
+    return False
 
 
 def plain(image: Image.Image, animated: bool = False) -> tuple[Image.Image, Look]:
