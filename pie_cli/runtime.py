@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from types import FrameType
@@ -58,6 +58,33 @@ def find_accelerator(device: str) -> str:
     if device == "cuda":
         compute_in_float32()
     return device
+
+
+@contextmanager
+def in_float32(device: str) -> Iterator[None]:
+    """Within the block, compute in float32 on a device, whatever autocast, TF32 or bfloat16 the caller has chosen."""
+    import torch
+
+    parts: Any = torch.backends
+    places = [parts.cuda.matmul, parts.cudnn.conv, parts.cudnn.rnn, parts.mkldnn.matmul, parts.mkldnn.conv]
+    before = [place.fp32_precision for place in places]
+    matmul, tf32 = "highest", True
+    with suppress(RuntimeError):  # it raises where the newer interface, of `places`, has been used
+        matmul = torch.get_float32_matmul_precision()
+    with suppress(RuntimeError):
+        tf32 = parts.cudnn.allow_tf32
+    try:
+        torch.set_float32_matmul_precision("highest")
+        parts.cudnn.allow_tf32 = False
+        for place in places:
+            place.fp32_precision = "ieee"
+        with torch.autocast(device, enabled=False):
+            yield
+    finally:
+        torch.set_float32_matmul_precision(matmul)
+        parts.cudnn.allow_tf32 = tf32
+        for place, precision in zip(places, before, strict=True):
+            place.fp32_precision = precision
 
 
 def visible_gpus() -> tuple[str, ...]:

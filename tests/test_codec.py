@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import hashlib
 import sys
+from contextlib import AbstractContextManager
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,8 +19,9 @@ from pie_cli import PIE, PIEError, compress, decompress, fit_tables, load_showca
 from pie_cli.codec import network
 from pie_cli.codec.coder import Damaged, Decoder, Encoder, uniform, whole_frequencies
 from pie_cli.codec.container import Container
+from pie_cli.codec.levels import analyse
 from pie_cli.codec.names import check_names, stored_names
-from pie_cli.codec.rounding import cells, decode_doubts, doubts_in, encode_doubts
+from pie_cli.codec.rounding import cells, decode_doubts, doubt_width, doubts_in, encode_doubts, otherwise
 from pie_cli.codec.tables import Tables
 from pie_cli.data.base import Dataset
 from pie_cli.metrics.images import reconstruction_mse
@@ -106,6 +109,24 @@ def in_float64(model: Autoencoder) -> Autoencoder:
     return copy.deepcopy(model).double()
 
 
+def roughly(device: str) -> AbstractContextManager[object]:
+    """What a caller may have chosen for a training: products of bfloat16."""
+    torch.set_float32_matmul_precision("medium")
+    return torch.autocast(device, torch.bfloat16)
+
+
+def test_what_the_caller_has_chosen_for_a_training_has_no_effect(digits: Dataset) -> None:
+    model, images = load_showcase(), digits.test.images[:20]
+    try:
+        with roughly("cpu"):
+            content = compress(model, images, keep=1)
+            assert torch.equal(decompress(content, model), images)
+        assert torch.get_float32_matmul_precision() == "medium"
+    finally:
+        torch.set_float32_matmul_precision("highest")
+    assert content == compress(model, images, keep=1)
+
+
 OTHERWISE = {"float64": in_float64, "alone": one_by_one, "threads": on_two_threads}
 
 
@@ -120,6 +141,26 @@ def test_pixels_are_exact_however_the_model_computes(how: str, digits: Dataset) 
             assert torch.equal(decompress(compress(OTHERWISE[how](model), images, keep=1), model), images)
     finally:
         torch.set_num_threads(threads)
+
+
+def test_blank_images_do_not_say_how_near_to_a_boundary_others_are_doubtful(digits: Dataset) -> None:
+    model = load_showcase()
+    assert isinstance(model, PIE)
+    images = torch.cat([torch.zeros(64, 1, 28, 28, dtype=torch.uint8), 255 - digits.test.images[:40]])
+    values = analyse(model, images.numpy())[:1]
+    other = otherwise(model)
+    assert doubt_width(model, other, values) > 3 * doubt_width(model, other, [one[:64] for one in values])
+
+
+def test_images_that_no_other_machine_decodes_alike_are_refused(digits: Dataset) -> None:
+    class Rough(PIE):
+        def decode(self, z: Tensor, *given: Any, **more: Any) -> Tensor:
+            return super().decode(z, *given, **more) + 0.01 * (z.dtype == torch.float32)
+
+    model = load_showcase()
+    model.__class__ = Rough
+    with pytest.raises(PIEError, match="so no other machine could make them exact"):
+        compress(model, digits.test.images[:2], keep=0)
 
 
 def test_a_decoder_that_rounds_further_off_returns_nothing(digits: Dataset) -> None:
@@ -186,8 +227,31 @@ def test_arguments_out_of_range_are_refused(fitted: Fitted) -> None:
         compress(model, images, fineness=1, tables=tables)
     with pytest.raises(ValueError, match="keep must lie between 0 and 1"):
         decompress(compress(model, images, 1, tables=tables), model, keep=2, tables=tables)
+    for kind, names, what in (
+        ("tensor", ["a.png", "b.png"], "names where there are no"),
+        ("pictures", [], "or none where there are"),
+        ("pictures", ["a.png"], "1 names for 2"),
+        ("pictures", ["a.png", "../b.png"], "lead out"),
+        ("grey array", [], "3 channels"),
+        ("drawings", [], "none of"),
+    ):
+        with pytest.raises(ValueError, match=what):
+            compress(model, images, tables=tables, kind=kind, names=names)  # type: ignore[arg-type]
+    for wrong in (images.float(), images[:, :1], images[:0]):
+        with pytest.raises(ValueError, match="expected"):
+            fit_tables(model, wrong)
     with pytest.raises(PIEError, match="fit_tables"):
         compress(model, images)
+
+
+def test_another_model_of_the_same_shape_is_refused_with_the_tables_of_the_first(fitted: Fitted) -> None:
+    model, tables = fitted
+    torch.manual_seed(1)
+    images, other = smooth(2, model.image_shape[0], 8), small_pie(image_shape=(3, 8, 8)).eval()
+    content = compress(model, images, 1, lossless=False, tables=tables)
+    for wrong in (lambda: decompress(content, other, tables=tables), lambda: compress(other, images, tables=tables)):
+        with pytest.raises(PIEError, match="other weights than the model's"):
+            wrong()
 
 
 def test_without_the_coder_one_line_says_what_to_install(fitted: Fitted, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -209,6 +273,7 @@ BAD_NAMES = [
     "x.exe",
     ".png ",
 ]
+BAD_NAMES += ["con .png", "COM¹.png", "conin$.png", "é" * 126 + ".png", "\udcff.png"]
 BAD_NAMES += ["con.png", "a/aux.png", "a\0.png", "a\n.png", "", "a/.png/..", "x.png/"]
 
 
@@ -221,6 +286,8 @@ def test_names_that_lead_elsewhere_are_refused(name: str) -> None:
 def test_names_are_kept_and_never_alike() -> None:
     assert stored_names(["a.jpg", "b/c.png", "b/c.bmp"]) == ("a.png", "b/c.png", "b/c.bmp.png")
     assert stored_names(["ねこ/1.png"]) == ("ねこ/1.png",)
-    for alike in (["a.png", "A.png", "a.png"], ["a.png/b.png", "a.png"]):
+    assert stored_names(["A.PNG", "A.bmp"]) == ("A.PNG.png", "A.bmp.png")
+    assert stored_names(["a.png", "a.png.png", "é" * 125 + ".jpg"]) == ("a.png", "a.png.png", "é" * 125 + ".png")
+    for alike in (["a.png", "A.png", "a.png"], ["a.png/b.png", "a.png"], ["\xe9.png", "e\u0301.png"]):
         with pytest.raises(Damaged):
             stored_names(alike)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
+import struct
+import zlib
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -18,8 +21,11 @@ from pie_cli.codec.levels import pie_of
 from pie_cli.codec.tables import Tables, tables_of
 from pie_cli.data.base import Dataset
 from pie_cli.models.base import Autoencoder
+from pie_cli.runs.find import SHOWCASE
+from pie_cli.runs.folder import CODING
 from tests import commands
 from tests.conftest import call
+from tests.damage import flip
 from tests.test_failing_files import assert_one_line, full_at
 
 pytest.importorskip("constriction", reason="the extra codec is not installed")
@@ -108,6 +114,39 @@ def test_as_much_as_fits_into_a_number_of_bytes(run: Call, digits: Dataset) -> N
     assert not Path("none.pie").exists()
 
 
+def test_of_an_npz_the_images_come_back_and_a_line_says_so(run: Call, digits: Dataset) -> None:
+    images = digits.test.images[:5, 0].numpy()
+    np.savez("all.npz", train_images=images[:3], train_labels=np.arange(3), test_images=images[3:], test_labels=[0, 1])
+    code, printed, _ = run("compress all.npz -o all.pie")
+    assert code == 0
+    assert "of all.npz, the images alone are kept, as one array: train_images, test_images" in printed
+    assert run("decompress all.pie -o out")[0] == 0
+    assert np.array_equal(np.load("out/all.npy"), images)
+
+
+def test_a_folder_that_cannot_be_replaced_is_named_before_anything_is_decoded(
+    run: Call, workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("empty").mkdir()
+    Path("link").symlink_to("empty")
+    for place, folder in ((".", "link"), ("empty", ".")):
+        monkeypatch.chdir(place)
+        code, _, errors = run(f"decompress {workplace}/good.pie -o {folder}")
+        assert (code, errors.count("\n")) == (2, 1)
+        assert "choose a new folder inside it with --output" in errors
+
+
+def test_tables_that_cannot_be_read_are_named(run: Call, workplace: Path) -> None:
+    shutil.copytree(SHOWCASE, "run")
+    for damage, what in ((flip, "is damaged"), (Path.unlink, "is missing")):
+        damage(Path("run") / CODING)
+        for command in ("info", "decompress -o x"):
+            code, _, errors = run(f"{command} {workplace}/good.pie --run run")
+            assert (code, errors.count("\n")) == (1, 1)
+            assert f"run/{CODING} {what}" in errors
+            assert "put a good copy in its place, as files made with it need" in errors
+
+
 def test_a_part_of_a_named_set(run: Call, digits: Dataset) -> None:
     assert run("compress digits:test -o part.pie --keep 0")[0] == 0
     assert run("decompress part.pie -o out")[0] == 0
@@ -146,6 +185,10 @@ MISTAKES = [
     ("compress large.png -o x.pie", 1, "large.png is 30×28 in grey, and the model takes 28×28 in grey; scale it first"),
     ("compress deep.png -o x.pie", 1, "these pictures have more than 8 bits: deep.png"),
     ("compress text.png -o x.pie", 1, "these pictures cannot be read: text.png (it is no picture)"),
+    ("compress deep.ppm -o x.pie", 1, "these pictures have more than 8 bits: deep.ppm"),
+    ("compress deep_colour.png -o x.pie", 1, "these pictures have more than 8 bits: deep_colour.png"),
+    ("compress many.npy -o x.pie", 1, "and a compressed file holds at most 2,739,137; make several"),
+    ("compress none.npy -o x.pie", 1, "none.npy has no images"),
     ("compress floats.npy -o x.pie", 1, "images of float64; only arrays of uint8 come back as they are"),
     ("compress objects.npy -o x.pie", 1, "Python objects, which are not unpickled"),
     ("compress pictures/a.png pictures/a.png -o x.pie", 1, "two of the pictures' pictures have one name: a.png"),
@@ -175,7 +218,15 @@ def workplace(digits: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path
     image.resize((30, 28)).save(folder / "large.png")
     Image.fromarray(np.full((28, 28), 1000, np.uint16)).save(folder / "deep.png")
     (folder / "text.png").write_text("no picture")
+    (folder / "deep.ppm").write_bytes(b"P6 28 28 65535\n" + bytes(2 * 3 * 28 * 28))
+    size, rows = struct.pack(">2I5B", 28, 28, 16, 2, 0, 0, 0), zlib.compress(bytes((1 + 2 * 3 * 28) * 28))
+    parts = [b"IHDR" + size, b"IDAT" + rows, b"IEND"]
+    chunks = [struct.pack(">I", len(one) - 4) + one + struct.pack(">I", zlib.crc32(one)) for one in parts]
+    (folder / "deep_colour.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunks))
     np.save(folder / "floats.npy", np.zeros((2, 28, 28)))
+    np.save(folder / "none.npy", np.zeros((0, 28, 28), np.uint8))
+    with (folder / "many.npy").open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, {"shape": (2**62, 28, 28), "fortran_order": False, "descr": "|u1"})
     np.save(folder / "objects.npy", np.array([None, {}]), allow_pickle=True)
     model = load_showcase()
     good = compress(model, digits.test.images[:1], 1, names=["a.png"], kind="pictures")
@@ -281,6 +332,9 @@ def lies(content: bytes) -> Iterator[bytes]:
     yield sealed(layers, count=2**60, names=())
     yield sealed(layers, count=2**31 // 784, names=(), kind="tensor", model="1" * 64)
     yield sealed(layers, count=3, names=("a.png", "b.png", "c.png"))
+    yield sealed(layers, count=2**31 // 784, names=(), kind="tensor")
+    yield sealed(layers, names=(), kind="grey array", shape=(3, 28, 28))
+    yield sealed(layers, count=2**26 + 1, names=("\0" * 2**26,), shape=(1, 1, 1))
     yield sealed(layers, names=("a.png",))
     yield sealed(layers, names=("a.png", "a.png"))
     yield sealed(layers, names=("x" * 10**6 + ".png", "b.png"))

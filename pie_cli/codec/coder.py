@@ -18,6 +18,7 @@ from pie_cli.errors import UsageError
 
 TOTAL = 2**24  # what the frequencies of all symbols add up to, one more for each symbol included
 SYMBOLS = 256  # of most alphabets
+STATE = 64  # bits that the coder may hold back
 
 Symbols = NDArray[np.int32]
 Frequencies = NDArray[np.float32]  # whole numbers: all sums of them are below 2²⁴, which float32 counts exactly

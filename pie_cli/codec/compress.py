@@ -13,12 +13,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pie_cli.codec.coder import Damaged, Decoder, Encoder
-from pie_cli.codec.container import LARGEST_VALUES, Container, Header, Kind, Layer
+from pie_cli.codec.coder import STATE, Damaged, Decoder, Encoder
+from pie_cli.codec.container import LARGEST_VALUES, Container, Header, Kind, Layer, check_kind
 from pie_cli.codec.levels import FINEST, Level, Values, analyse, as_pixels, pie_of, sizes_of, synthesise
 from pie_cli.codec.pixels import Pixels, decode_pixels, encode_pixels
 from pie_cli.codec.rounding import cells, decode_doubts, doubt_width, doubts_in, encode_doubts, otherwise
-from pie_cli.codec.tables import Tables, tables_of
+from pie_cli.codec.tables import Tables, check_weights, tables_of
 from pie_cli.errors import PIEError
 from pie_cli.models.base import Autoencoder
 from pie_cli.models.pie import PIE
@@ -51,7 +51,7 @@ def compress(
 
     Raises:
         ValueError: for images of another shape or type, or arguments out of range.
-        PIEError: if the model is no PIE or there are no tables, or the coder is missing.
+        PIEError: if the model is no PIE or there are no tables of it, or the coder is missing.
 
     Example:
         >>> from pie_cli import load_showcase
@@ -62,7 +62,9 @@ def compress(
     """
     model = pie_of(model)
     tables = tables or tables_of(model)
-    pixels, sizes = _as_pixels_of(model, images), sizes_of(model.config)
+    check_weights(model, tables)
+    pixels, sizes = pixels_of(model, images), sizes_of(model.config)
+    check_kind(kind, names, len(pixels), model.image_shape[0])
     keep = len(sizes) - 1 if keep is None else keep
     if not 0 <= keep < len(sizes):
         raise ValueError(f"keep must lie between 0 and {len(sizes) - 1}, got {keep}")
@@ -137,6 +139,9 @@ def decode(container: Container, model: PIE, tables: Tables, keep: int | None) -
     layers = [Level(tables, sizes, number, header.fineness) for number in range(keep + 1)]
     decoders = [Decoder(container.layer(number)) for number in range(keep + 1)]
     last = Decoder(container.layer(keep + 1)) if exact else None
+    check_weights(model, tables)
+    if 8 * len(container.layer(0)) + STATE < header.count * layers[0].least_bits:
+        raise Damaged(f"it is too short for {header.count:,} images")
     pixels = np.empty((header.count, *header.shape), np.uint8)
     for group in _groups(header.count, header.shape):
         count = group.stop - group.start
@@ -182,7 +187,7 @@ def _groups(count: int, shape: tuple[int, int, int]) -> Iterator[slice]:
         yield slice(start, min(start + size, count))
 
 
-def _as_pixels_of(model: PIE, images: Any) -> Pixels:
+def pixels_of(model: PIE, images: Any) -> Pixels:
     """Return images as an array. Raises ValueError unless they fit the model."""
     pixels = images.cpu().numpy() if isinstance(images, Tensor) else np.asarray(images)
     if pixels.dtype != np.uint8 or pixels.shape[1:] != model.image_shape:

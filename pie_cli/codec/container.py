@@ -22,11 +22,12 @@ MAGIC = b"\x89PIE\r\n\x1a\n"  # as PNG's: a transfer as text, or to seven bits, 
 VERSION = 1
 CHECKSUM = 8  # first bytes of a SHA-256
 LARGEST_VALUES = 2**31  # pixel values in a file
-LARGEST_NAME = 2**12  # bytes, on average
+LARGEST_NAMES = 2**26  # bytes of all names
 
 # What the images came in as: an array is (N, H, W, C), a grey array (N, H, W), a tensor (N, C, H, W).
 Kind = Literal["pictures", "tensor", "grey array", "array"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+_CHANNELS: dict[Kind, tuple[int, ...]] = {"pictures": (1, 3), "grey array": (1,)}
 
 _FIXED = struct.Struct("<8sHHIQHIIBBBB32s32sI")
 _LAYER = struct.Struct(f"<Qf{CHECKSUM}s")
@@ -195,24 +196,36 @@ def _parse_header(content: bytes) -> tuple[Header, int]:
         names=_parse_names(content[_FIXED.size : _FIXED.size + names], count),
         layers=tuple(Layer(*one) for one in table),
     )
-    if (found.kind == "pictures") != bool(found.names):
-        raise Damaged("it has names where there are no pictures, or none where there are")
+    check_kind(found.kind, found.names, count, found.shape[0])
     return found, length
 
 
+def check_kind(kind: Kind, names: Sequence[str], count: int, channels: int) -> None:
+    """Raise `Damaged` unless so many images of so many channels can have come in as this, with these names."""
+    if kind not in KINDS:
+        raise Damaged(f"it holds {kind!r}, which is none of {', '.join(KINDS)}")
+    if channels not in _CHANNELS.get(kind, (channels,)):
+        raise Damaged(f"its images have {channels} channels, but came in as {kind}")
+    if (kind == "pictures") != bool(names):
+        raise Damaged("it has names where there are no pictures, or none where there are")
+    if names and len(names) != count:
+        raise Damaged(f"it has {len(names):,} names for {count:,} pictures")
+    if sum(len(name.encode(errors="replace")) + 1 for name in names) > LARGEST_NAMES:
+        raise Damaged("its names are too long")
+    check_names(names)
+
+
 def _parse_names(packed: bytes, count: int) -> tuple[str, ...]:
-    """Return the names of pictures. Raises `Damaged` if they are too long, not as many as pictures, or dangerous."""
+    """Return the names of pictures. Raises `Damaged` if they are too long, or there cannot be as many as pictures."""
     if not packed:
         return ()
     try:
         opened = zlib.decompressobj()
-        text = opened.decompress(packed, LARGEST_NAME * count)
+        text = opened.decompress(packed, LARGEST_NAMES)
         if opened.unconsumed_tail or not opened.eof or opened.unused_data:
             raise Damaged("its names are too long")
-        names = tuple(text.decode().split("\0"))
+        if (found := text.count(b"\0") + 1) != count:  # counted first: what is split takes far more memory
+            raise Damaged(f"it has {found:,} names for {count:,} pictures")
+        return tuple(text.decode().split("\0"))
     except (zlib.error, UnicodeDecodeError) as error:
         raise Damaged("its names cannot be read") from error
-    if len(names) != count:
-        raise Damaged(f"it has {len(names):,} names for {count:,} pictures")
-    check_names(names)
-    return names

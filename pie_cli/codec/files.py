@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 
 from pie_cli.codec.coder import Damaged
 from pie_cli.codec.compress import decode
-from pie_cli.codec.container import Container, Header
+from pie_cli.codec.container import MAGIC, Container, Header
 from pie_cli.codec.levels import pie_of
 from pie_cli.codec.pictures import Pictures
 from pie_cli.codec.tables import load_tables, tables_of
@@ -25,7 +24,7 @@ from pie_cli.runs.folder import CODING, Run
 def read_container(path: Path) -> Container:
     """Return a compressed file, perhaps cut. Raises PIEError if it cannot be read or is none."""
     try:
-        return Container.parse(read_bytes(path, LARGEST_FILE))
+        return Container.parse(read_bytes(path, LARGEST_FILE, MAGIC))
     except OSError as error:
         raise PIEError(f"cannot read {path}: {error.strerror or error}; fix that") from error
     except ValueError as error:
@@ -41,31 +40,28 @@ def load_pie(run: Run, device: str) -> PIE:
 
 
 def run_of_file(header: Header, folder: Path | None, results_dir: Path) -> Run | None:
-    """Return the run whose model a file needs; None if it is neither `folder` nor among those at hand."""
-    return next((run for run in _runs(folder, results_dir) if _fingerprint(run) == header.model), None)
+    """Return the run whose model a file needs; None if it is neither `folder` nor among those at hand.
 
-
-def _runs(folder: Path | None, results_dir: Path) -> Iterator[Run]:
-    """Yield the run in a folder; without one, those that could be meant: the program's own, and those in a folder."""
+    Raises PIEError if `folder` has no tables, or they cannot be read.
+    """
     if folder is not None:
-        yield finished_run(folder)
-        return
+        run = finished_run(folder)
+        return run if _fingerprint(run) == header.model else None
     for path in [SHOWCASE, *(sorted(results_dir.iterdir()) if results_dir.is_dir() else [])]:
         if (path / CODING).exists() and (path / "config.json").exists():
             try:
-                yield finished_run(path)
+                run = finished_run(path)
+                if _fingerprint(run) == header.model:
+                    return run
             except PIEError:
                 continue
+    return None
 
 
 def _fingerprint(run: Run) -> str | None:
-    """Return the SHA-256 of a run's weights and tables, as its tables say; None if they cannot be read."""
-    if not isinstance(run.config.model, PIEConfig):
-        return None
-    try:
-        return load_tables(run.folder, run.config.model).fingerprint
-    except PIEError:
-        return None
+    """Return the SHA-256 of a run's weights and tables, as its tables say; None if it is no PIE's."""
+    model = run.config.model
+    return load_tables(run.folder, model).fingerprint if isinstance(model, PIEConfig) else None
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pie_cli.codec.coder import SYMBOLS, TOTAL, whole_frequencies
+from pie_cli.codec.compress import pixels_of
 from pie_cli.codec.levels import CENTRE, ESCAPE, FINEST, Values, analyse, pie_of, whole_steps
 from pie_cli.codec.network import fit_networks
 from pie_cli.codec.pixels import Pixels
@@ -37,8 +38,11 @@ def fit_tables(
 
     It takes some minutes. `report` gets lines for the user. The same images give the same tables on the same machine.
     `training_steps` are those of the exact layer's network; by default as many as pay.
+
+    Raises ValueError for images of another shape or type, PIEError if the model is no PIE.
     """
-    model, pixels = pie_of(model), torch.as_tensor(images)
+    model = pie_of(model)
+    pixels = torch.from_numpy(pixels_of(model, images))
     chosen = pixels[torch.randperm(len(pixels), generator=torch.Generator().manual_seed(0))]
     report("measuring how far each number of the code moves the image")
     steps = _steps(model, chosen[:PROBED].numpy())

@@ -13,12 +13,13 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from pie_cli.codec.coder import SYMBOLS, Decoder, Encoder, Frequencies, Symbols, uniform
+from pie_cli.codec.coder import SYMBOLS, TOTAL, Decoder, Encoder, Frequencies, Symbols, uniform
 from pie_cli.codec.pixels import Pixels
 from pie_cli.codec.tables import CLASSES, Tables
 from pie_cli.errors import UsageError
 from pie_cli.models.config import PIEConfig
 from pie_cli.models.pie import PIE
+from pie_cli.runtime import in_float32
 
 FINEST = 4  # how often steps may be halved
 CENTRE = 127  # the symbol that stands for zero
@@ -45,7 +46,8 @@ def sizes_of(config: PIEConfig) -> list[int]:
 def analyse(model: PIE, pixels: Pixels) -> list[Values]:
     """Return z (N, d) and the deviations (N, D_l) of each level, the nearest to z first."""
     device = next(model.parameters()).device
-    z, residuals, _ = model(torch.from_numpy(pixels).to(device).float() / 255)
+    with in_float32(device.type):
+        z, residuals, _ = model(torch.from_numpy(pixels).to(device).float() / 255)
     return [one.float().cpu().numpy() for one in (z, *reversed(residuals))]
 
 
@@ -56,7 +58,8 @@ def synthesise(model: PIE, values: Sequence[Values]) -> NDArray[np.float64]:
     count, levels = len(values[0]), model.residual_sizes
     there = [torch.from_numpy(one).to(weights) for one in values]
     missing = [weights.new_zeros(count, size) for size in levels[: len(levels) + 1 - len(values)]]
-    images = model.decode(there[0], [*missing, *reversed(there[1:])], keep=len(values) - 1)
+    with in_float32(weights.device.type):
+        images = model.decode(there[0], [*missing, *reversed(there[1:])], keep=len(values) - 1)
     return np.nan_to_num(255 * images.double().cpu().numpy(), nan=0.0, posinf=1e9, neginf=-1e9)
 
 
@@ -86,6 +89,12 @@ class Level:
         """Return the frequencies of one dimension's symbols."""
         found: Frequencies = self._frequencies[self._classes[dimension]]
         return found
+
+    @property
+    def least_bits(self) -> float:
+        """How many bits an image takes at least: as if all its symbols were the most frequent ones."""
+        peaks = self._frequencies[self._classes].max(1) + 1.0
+        return float(np.log2(TOTAL / peaks).sum())
 
     def quantise(self, values: Values) -> Symbols:
         """Return the numbers of steps, (N, D)."""

@@ -67,11 +67,17 @@ def make_file(
 def ready_tables(run: Run, model: PIE, trained_on: Callable[[], Dataset], report: Callable[[str], None]) -> Tables:
     """Return a run's tables, fitted on its training images and stored with it if it has none yet."""
     if not (run.folder / CODING).exists():
-        report(f"{run.folder} has no tables for compressed files yet; they are fitted once, which takes some minutes")
-        tables = fit_tables(model, trained_on().train.images, report)
-        with advising("run"):
-            tables.save(run.folder)
+        with run.lock():  # others would replace these tables, and what was compressed with them could not be undone
+            if not (run.folder / CODING).exists():
+                _fit(run, model, trained_on, report)
     return tables_of(model)
+
+
+def _fit(run: Run, model: PIE, trained_on: Callable[[], Dataset], report: Callable[[str], None]) -> None:
+    report(f"{run.folder} has no tables for compressed files yet; they are fitted once, which takes some minutes")
+    tables = fit_tables(model, trained_on().train.images, report)
+    with advising("run"):
+        tables.save(run.folder)
 
 
 def _compressed(model: PIE, pictures: Pictures, amount: Amount, tables: Tables) -> bytes:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import io
+import os
+import zipfile
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,14 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pie_cli.codec.coder import Damaged
-from pie_cli.codec.container import Kind
+from pie_cli.codec.container import LARGEST_VALUES, Kind
 from pie_cli.codec.names import stored_names
 from pie_cli.data.base import DATASETS
 from pie_cli.data.load import ImageSource
 from pie_cli.data.own.arrays import Arrays
 from pie_cli.data.own.listing import PARTS
-from pie_cli.data.own.pictures import Look, Unreadable, read_picture
-from pie_cli.data.own.places import LARGEST_FILE, Folder, PictureFiles, Zip
+from pie_cli.data.own.pictures import Look, Unreadable, noticed
+from pie_cli.data.own.places import LARGEST_FILE, Folder, PictureFiles, Zip, picture_of
 from pie_cli.errors import PIEError, UsageError, advising
 from pie_cli.io.files import read_bytes, write_folder
 from pie_cli.io.text import few
@@ -32,6 +36,7 @@ Shape = tuple[int, int, int]
 Report = Callable[[str], None]
 
 _ARRAYS = (".npy", ".npz")
+_COLOURS = {1: "grey", 3: "colour"}  # by the number of channels
 
 
 @dataclass(frozen=True)
@@ -59,8 +64,8 @@ def read_images(given: Sequence[str], shape: Shape, named: Callable[[str], Image
         return _read_pictures([Path(one) for one in given], shape, report)
     if len(given) > 1:
         raise UsageError(f"{arrays[0]} must be compressed alone: a file holds one array, or pictures")
-    name, _, part = arrays[0].partition(":")
-    return _read_part(named(name), part, shape, report) if name in DATASETS else _read_array(Path(arrays[0]), shape)
+    path, (name, _, part) = Path(arrays[0]), arrays[0].partition(":")
+    return _read_part(named(name), part, shape, report) if name in DATASETS else _read_array(path, shape, report)
 
 
 def _read_part(source: ImageSource, part: str, shape: Shape, report: Report) -> Pictures:
@@ -71,31 +76,40 @@ def _read_part(source: ImageSource, part: str, shape: Shape, report: Report) -> 
     return Pictures(images, "grey array" if shape[0] == 1 else "array")
 
 
-def _read_array(path: Path, shape: Shape) -> Pictures:
+def _read_array(path: Path, shape: Shape, report: Report) -> Pictures:
     """Return the images of an array, or of the arrays of an .npz file that are images, one after the other."""
     if not path.is_file():
         raise UsageError(f"{path} is no file")
     found = Arrays(path, lambda line: None).arrays.values()
+    if path.suffix.lower() == ".npz":
+        report(f"of {path}, the images alone are kept, as one array: {', '.join(one.name for one in found)}")
     if other := [f"{one.name} of {one.dtype}" for one in found if one.dtype != np.uint8]:
         raise PIEError(f"{path} has {few(other)}; only arrays of uint8 come back as they are, so convert it first")
-    images = [one.read() for one in found]
-    for one in images:
-        grey = one.ndim == 3
-        _check_shape(str(path), (1 if grey else one.shape[3], *one.shape[1:3]), shape)
-    kinds = {one.ndim for one in images}
-    if len(kinds) > 1:
+    for one in found:
+        _check_shape(str(path), (1 if len(one.shape) == 3 else one.shape[3], *one.shape[1:3]), shape)
+    if len({len(one.shape) for one in found}) > 1:
         raise PIEError(f"{path} has images with and without a dimension for the channels; give it one form")
-    pixels = np.concatenate(images)
-    if not len(pixels):
-        raise PIEError(f"{path} has no images")
+    _check_count(str(path), sum(one.shape[0] for one in found), shape)
+    try:
+        pixels = np.concatenate([one.read() for one in found])
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise PIEError(f"{path} is damaged: {error}; get a good copy") from error
     if pixels.ndim == 3:
         return Pictures(pixels[:, None], "grey array")
     return Pictures(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)), "array")
 
 
+def _check_count(name: str, count: int, shape: Shape) -> None:
+    """Raise PIEError unless a file can hold so many images."""
+    if count < 1:
+        raise PIEError(f"{name} has no images")
+    if count > (most := LARGEST_VALUES // prod(shape)):
+        raise PIEError(f"{name} has {count:,} images, and a compressed file holds at most {most:,}; make several")
+
+
 def _check_shape(name: str, found: Sequence[int], shape: Shape) -> None:
     def shown(channels: int, height: int, width: int) -> str:
-        return f"{width}×{height} in {'grey' if channels == 1 else 'colour'}"
+        return f"{width}×{height} in {_COLOURS.get(channels, f'{channels} channels')}"
 
     if tuple(found) != shape:
         raise PIEError(
@@ -107,26 +121,23 @@ def _check_shape(name: str, found: Sequence[int], shape: Shape) -> None:
 def _read_pictures(paths: Sequence[Path], shape: Shape, report: Report) -> Pictures:
     """Return pictures in files, folders and archives, with their names."""
     names, pixels, bad, looks = list[str](), list[Pixels](), list[str](), list[Look]()
-    for path in paths:
-        for name, load in _pictures_at(path, len(paths) > 1, report):
-            try:
-                image, look = load()
-            except Unreadable as error:
-                bad.append(f"{name} ({error})")
-                continue
-            pixels.append(_in_shape(name, image, shape))
-            names.append(name)
-            looks.append(look)
+    found = [one for path in paths for one in _pictures_at(path, len(paths) > 1, report)]
+    _check_count("what is given", len(found), shape)
+    for name, load in found:
+        try:
+            image, look = load()
+        except Unreadable as error:
+            bad.append(f"{name} ({error})")
+            continue
+        pixels.append(_in_shape(name, image, shape))
+        names.append(name)
+        looks.append(look)
     if bad:
         raise PIEError(f"these pictures cannot be read: {few(bad)}; repair or remove them")
     if deep := [name for name, look in zip(names, looks, strict=True) if look.deep]:
         raise PIEError(f"these pictures have more than 8 bits: {few(deep)}; convert them to 8 bits first")
-    for count, what in (
-        (sum(look.transparent for look in looks), "have transparent parts, which are laid on white"),
-        (sum(look.animated for look in looks), "are animated; the first frame of each is taken"),
-    ):
-        if count:
-            report(f"{count:,} pictures {what}; that is not undone")
+    for note in noticed(sum(look.transparent for look in looks), sum(look.animated for look in looks)):
+        report(f"{note}; that is not undone")
     try:
         return Pictures(np.stack(pixels), "pictures", stored_names(names))
     except Damaged as error:
@@ -142,16 +153,10 @@ def _pictures_at(path: Path, several: bool, report: Report) -> list[tuple[str, L
         raise UsageError(f"{path} is neither one of {', '.join(DATASETS)} with a part, nor a file or folder")
     if path.is_dir() or path.suffix.lower() == ".zip":
         source: PictureFiles = Folder(path, report) if path.is_dir() else Zip(path, report)
-        above = f"{path.resolve().stem}/" if several else ""
+        above = f"{path.resolve().name.removesuffix('.zip')}/" if several else ""
         return [(above + "/".join(name), _member(source, index)) for index, name in enumerate(source.files)]
 
-    def load() -> tuple[Image, Look]:
-        try:
-            return read_picture(read_bytes(path, LARGEST_FILE))
-        except (OSError, ValueError) as error:
-            raise Unreadable(getattr(error, "strerror", None) or str(error)) from error
-
-    return [(path.name, load)]
+    return [(path.name, lambda: picture_of(lambda: read_bytes(path, LARGEST_FILE)))]
 
 
 def _member(source: PictureFiles, index: int) -> Load:
@@ -162,8 +167,8 @@ def _in_shape(name: str, image: Image, shape: Shape) -> Pixels:
     """Return a picture as (C, H, W). Raises PIEError if it is of another size, or has a colour that would be lost."""
     array = np.asarray(image.convert("RGB")).transpose(2, 0, 1)
     coloured = bool((array != array[:1]).any())
-    _check_shape(name, (3 if coloured else shape[0], *array.shape[1:]), shape)
-    return array[: shape[0]]
+    _check_shape(name, (1 if shape[0] == 1 and not coloured else 3, *array.shape[1:]), shape)
+    return array[: shape[0]].copy()  # a part would keep the whole in memory
 
 
 def write_images(pictures: Pictures, folder: Path, stem: str) -> Path:
@@ -182,6 +187,8 @@ def check_folder(folder: Path) -> None:
     """Raise UsageError unless a folder is missing or empty."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder} exists and is not an empty folder; choose another one with `output`")
+    if folder.exists() and (folder.is_symlink() or os.path.ismount(folder) or folder.samefile(Path())):
+        raise UsageError(f"{folder} cannot be replaced as a whole; choose a new folder inside it with `output`")
 
 
 def _write_all(pictures: Pictures, folder: Path, stem: str) -> None:

@@ -16,10 +16,12 @@ from numpy.typing import NDArray
 from pie_cli.codec.coder import SYMBOLS, TOTAL, Damaged, Decoder, Encoder, uniform, whole_frequencies
 from pie_cli.codec.levels import Values, synthesise
 from pie_cli.codec.pixels import Pixels
+from pie_cli.errors import PIEError
 from pie_cli.models.pie import PIE
 
 CELL = 8  # grey levels
 MARGIN = 10  # how much nearer than measured differences a value must be to count as certain
+LARGEST_WIDTH = CELL / 4  # grey levels within which a value may be doubtful
 MEASURED = 64  # images that are decoded in float64 too
 
 # Quotients of the gaps between doubtful values: each half as frequent as the one before.
@@ -36,10 +38,19 @@ def otherwise(model: PIE) -> PIE:
 
 
 def doubt_width(model: PIE, other: PIE, values: Sequence[Values]) -> float:
-    """Return how near to a boundary a decoded value is doubtful, in grey levels, by how another decodes some images."""
-    some = [one[:MEASURED] for one in values]
-    difference = np.abs(synthesise(model, some) - synthesise(other, some))
-    return float(min(MARGIN * difference.max(initial=1e-4), CELL / 4))
+    """Return how near to a boundary a decoded value is doubtful, in grey levels, by how another decodes some images.
+
+    They range from those with the shortest code to those with the longest: blank images say nothing about others.
+    """
+    longest = np.argsort(sum(np.square(one).sum(1) for one in values))
+    chosen = longest[np.linspace(0, len(longest) - 1, min(MEASURED, len(longest))).astype(int)]
+    some = [one[chosen] for one in values]
+    ours, others = (synthesise(one, some).clip(-CELL, 255 + CELL) for one in (model, other))
+    difference = np.abs(ours - others).max(initial=1e-4)
+    if difference > LARGEST_WIDTH:
+        apart = f"float32 and float64 decode these images {difference:.2g} grey levels apart"
+        raise PIEError(f"{apart}, so no other machine could make them exact; keep fewer levels with `keep`")
+    return float(min(MARGIN * difference, LARGEST_WIDTH))
 
 
 def doubts_in(decoded: NDArray[np.float64], width: float) -> Doubts:

@@ -24,7 +24,7 @@ from pie_cli.models.config import PIEConfig
 from pie_cli.models.pie import PIE
 from pie_cli.runs.folder import CODING
 
-_AGAIN = "remove it, and the next compression with this run makes it again"
+_AGAIN = "put a good copy in its place, as files made with it need; without it, the next compression makes another"
 
 CLASSES = 64  # of standard deviations, four in each octave
 LARGEST_DEVIATION = 2**20  # of a step; beyond it, nothing is a variable of a trained model
@@ -143,6 +143,12 @@ def _check_network(t: dict[str, Tensor]) -> None:
 def weights_digest(model: PIE) -> str:
     """Return the SHA-256 of a model's weights in float32, in whatever type and place it computes."""
     return digest({name: tensor.detach().float().cpu() for name, tensor in model.state_dict().items()}, "")
+
+
+def check_weights(model: PIE, tables: Tables) -> None:
+    """Raise PIEError if tables were fitted with other weights: with those, what is decoded would be other images."""
+    if tables.weights != weights_digest(model):
+        raise PIEError("the tables belong to other weights than the model's; fit its own: fit_tables(model, images)")
 
 
 def load_tables(folder: Path, config: PIEConfig) -> Tables:

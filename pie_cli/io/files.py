@@ -116,15 +116,23 @@ def _sync_folder(folder: Path) -> None:
             os.close(handle)
 
 
-def read_bytes(path: Path, largest: int) -> bytes:
-    """Return a file's contents. Raises OSError if it cannot be read, ValueError if it is not regular or is larger."""
+def read_bytes(path: Path, largest: int, beginning: bytes = b"") -> bytes:
+    """Return a file's contents.
+
+    Raises OSError if it cannot be read, ValueError if it is not regular or is larger. Of a file that does not start
+    with `beginning`, only as many bytes are read and returned.
+    """
     status = path.stat()
     if not stat.S_ISREG(status.st_mode):  # reading a pipe could block, and a device may never end
         raise ValueError("it is not a regular file")
     if status.st_size > largest:
         raise ValueError(f"it has {status.st_size:,} bytes, and no such file has more than {largest:,}")
     try:
-        return path.read_bytes()
+        with path.open("rb") as file:
+            if (start := file.read(len(beginning))) != beginning:
+                return start
+            file.seek(0)
+            return file.read()
     except MemoryError:
         raise ValueError(f"its {status.st_size:,} bytes do not fit into memory") from None
 

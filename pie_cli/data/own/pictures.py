@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import io
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,8 +57,10 @@ def read_picture(content: bytes) -> tuple[Image.Image, Look]:
                     raise Image.DecompressionBombError
                 # A photograph's second picture (MPO) is a preview or another view of it, no next frame.
                 animated = getattr(opened, "is_animated", False) and opened.format != "MPO"
+                deep = _is_deep(opened)
                 opened.load()
-                return plain(_upright(opened), animated)
+                image, look = plain(_upright(opened), animated)
+                return image, replace(look, deep=look.deep or deep)
     except (Unreadable, MemoryError):  # the picture is not to blame for the latter
         raise
     except Image.DecompressionBombError as error:
@@ -76,6 +78,15 @@ def _upright(image: Image.Image) -> Image.Image:
         raise
     except Exception:  # Pillow's readers raise whatever damaged bytes lead to
         return image
+
+
+def _is_deep(opened: Image.Image) -> bool:
+    """Return whether a picture's file has more than 8 bits a colour, of which Pillow reads the upper ones."""
+    for codec, _, _, how in getattr(opened, "tile", ()):
+        layout, *more = how if isinstance(how, tuple) else (how,)
+        if str(layout).endswith((";16B", ";16L", ";16N")) or (codec == "ppm" and more[0] > 255):
+            return True
+    return False
 
 
 def plain(image: Image.Image, animated: bool = False) -> tuple[Image.Image, Look]:
