@@ -232,7 +232,7 @@ SET_FAULTS: dict[str, tuple[Callable[[Path], Path], str]] = {
     "npz: checksum": (checksum, "train_images cannot be read: Bad CRC-32"),
     "npy: more than there is": (shaped(f"({10**12}, 8, 8)"), "ends before the last of its"),
     "npy: less than nothing": (shaped("(-5, 8, 8)"), r"a shape of \(-5, 8, 8\)"),
-    "npy: nothing": (shaped("(0, 8, 8)"), "images has no images"),
+    "npy: nothing": (shaped("(0, 8, 8)"), "has no images to train on"),
     "npy: no header": (header("(((((((("), "cannot be read"),
     "npy: version": (header("{}", b"\x09\0"), r"the unknown version \(9, 0\)"),
     "npy: a pipe": (waiting, "is not a regular file"),

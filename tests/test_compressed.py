@@ -187,7 +187,7 @@ MISTAKES = [
     ("compress text.png -o x.pie", 1, "these pictures cannot be read: text.png (it is no picture)"),
     ("compress deep.ppm -o x.pie", 1, "these pictures have more than 8 bits: deep.ppm"),
     ("compress deep_colour.png -o x.pie", 1, "these pictures have more than 8 bits: deep_colour.png"),
-    ("compress many.npy -o x.pie", 1, "and a compressed file holds at most 2,739,137; make several"),
+    ("compress lying.npy -o x.pie", 1, "ends before the last of its 4,611,686,018,427,387,904 rows; get a good copy"),
     ("compress none.npy -o x.pie", 1, "none.npy has no images"),
     ("compress floats.npy -o x.pie", 1, "images of float64; only arrays of uint8 come back as they are"),
     ("compress objects.npy -o x.pie", 1, "Python objects, which are not unpickled"),
@@ -225,7 +225,7 @@ def workplace(digits: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path
     (folder / "deep_colour.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunks))
     np.save(folder / "floats.npy", np.zeros((2, 28, 28)))
     np.save(folder / "none.npy", np.zeros((0, 28, 28), np.uint8))
-    with (folder / "many.npy").open("wb") as file:
+    with (folder / "lying.npy").open("wb") as file:
         np.lib.format.write_array_header_1_0(file, {"shape": (2**62, 28, 28), "fortran_order": False, "descr": "|u1"})
     np.save(folder / "objects.npy", np.array([None, {}]), allow_pickle=True)
     model = load_showcase()
@@ -238,6 +238,22 @@ def workplace(digits: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path
     for name, change in {"other": {"model": "0" * 64}, "climbing": {"names": ("../../a.png",)}}.items():
         (folder / f"{name}.pie").write_bytes(Container.pack(dataclasses.replace(header, **change), layers))  # type: ignore[arg-type]
     return folder
+
+
+@pytest.mark.parametrize("given", ["pictures", "two.npy"])
+def test_more_images_than_a_file_holds_are_one_line(
+    given: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    np.save("two.npy", np.zeros((2, 28, 28), np.uint8))
+    Path("pictures").mkdir()
+    for name in "ab":
+        Image.new("L", (28, 28)).save(f"pictures/{name}.png")
+    monkeypatch.setattr("pie_cli.codec.pictures.LARGEST_VALUES", 28 * 28)
+    code, _, errors = call(f"compress {given} -o x.pie", capsys, monkeypatch)
+    assert (code, errors.count("\n")) == (1, 1)
+    assert "and a compressed file holds at most 1; make several" in errors
+    assert not Path("x.pie").exists()
 
 
 def test_each_mistake_is_one_line_and_leaves_everything_as_it_was(

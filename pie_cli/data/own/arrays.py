@@ -44,7 +44,7 @@ class Arrays:
         for array in self.arrays.values():
             _check_images(array)
         if not len(self.arrays["train"]):
-            raise PIEError(f"{path}: {images['train']} has no images")
+            raise PIEError(f"{path} has no images to train on")
         self.labels = {part: _read_labels(find_array(path, labels[part]), len(self.arrays[part])) for part in labels}
         if self.labels and self.labels.keys() != self.arrays.keys():
             raise PIEError(f"{path} has labels of some parts and not of others; add them, or leave them all out")
