@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pie_cli.errors import FolderError, UsageError
+from pie_cli.errors import UsageError, advising
 from pie_cli.io.files import write_folder
 from pie_cli.models.base import Autoencoder
 from pie_cli.runs.folder import Run
@@ -80,8 +80,5 @@ def _write(folder: Path, files: Mapping[str, bytes]) -> None:
         for name, content in files.items():
             (temporary / name).write_bytes(content)
 
-    try:
+    with advising("output"):
         write_folder(folder, write)
-    except FolderError as error:
-        error.setting = "output"
-        raise
