@@ -6,9 +6,8 @@ import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -72,29 +71,30 @@ def fetched_run(place: HubPlace, offline: bool = False) -> FetchedRun:
     with _blaming_the_copy(place, folder):
         config = Run.open(folder).config  # before its weights are fetched: the model may be anyone's
     # The weights of the same commit, even if another one has been pushed in between.
-    _fetch(replace(place, revision=folder.name), SHARED_WEIGHTS, offline)
+    _fetch(place, SHARED_WEIGHTS, offline, commit=folder.name)
     return FetchedRun(folder, config, place=place)
 
 
-def _fetch(place: HubPlace, name: str, offline: bool) -> Path:
+def _fetch(place: HubPlace, name: str, offline: bool, commit: str | None = None) -> Path:
     """Return where a file of a repository lies in the cache, in a folder with the name of its commit."""
     try:
         import huggingface_hub as hub
     except ImportError as error:
         extra = "pip install 'pseudo-invertible-encoder[hub]'"
         raise UsageError(f"{place} needs the extra: {extra}") from error
-    with _quiet(hub):
+    with _quiet():
         try:
-            arguments = {"revision": place.revision, "local_files_only": offline}
-            return Path(hub.hf_hub_download(place.repository, name, **arguments))
+            revision = commit or place.revision
+            return Path(hub.hf_hub_download(place.repository, name, revision=revision, local_files_only=offline))
         except Exception as error:  # HTTP, files, threads: whatever a foreign library meets
             raise _told(error, place, name, offline) from error
 
 
 @contextmanager
-def _quiet(hub: Any) -> Iterator[None]:
+def _quiet() -> Iterator[None]:
     """Leave out the library's warnings, such as one for each attempt: an error says what is wrong in the end."""
-    logging = hub.utils.logging
+    from huggingface_hub.utils import logging
+
     level = logging.get_verbosity()
     logging.set_verbosity_error()
     try:

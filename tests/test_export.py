@@ -1,0 +1,351 @@
+"""Models for other tools: what they compute there is what the program computes, or nothing is written."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file, save_file
+
+from pie_cli import PIE, RAE, VAE, WAE, PIEConfig, RAEConfig, VAEConfig, WAEConfig, load_model, save_model
+from pie_cli.config.run import RunConfig, TrainingConfig
+from pie_cli.data.base import DataConfig
+from pie_cli.evaluation import cache
+from pie_cli.metrics import inference
+from pie_cli.models.base import Autoencoder
+from pie_cli.models.config import ModelConfig
+from pie_cli.models.registry import build_model
+from pie_cli.runs.folder import SHARED_WEIGHTS, Run
+from pie_cli.share import export_onnx
+from pie_cli.share.card import card
+from pie_cli.share.export import export
+from tests import commands, damage, made_up
+from tests.conftest import call, randomise, small_pie
+from tests.test_failing_files import assert_one_line, full_at
+
+Call = Callable[[str], tuple[int, str, str]]
+ROOT = Path(__file__).resolve().parents[1]
+
+MODELS: dict[str, Callable[[], Autoencoder]] = {
+    "pie": lambda: small_pie(couplings=1),
+    "colour": lambda: randomise(PIE(PIEConfig(image_shape=(3, 64, 64), latent_dim=3, **made_up.SIZES)), 0.05),  # type: ignore[arg-type]
+    "vae": lambda: VAE(VAEConfig(image_shape=(1, 8, 8), latent_dim=3, width=4)),
+    "wae": lambda: WAE(WAEConfig(image_shape=(3, 8, 8), latent_dim=3, width=4)),
+    "rae": lambda: RAE(RAEConfig(image_shape=(1, 8, 8), latent_dim=3, width=4)),
+}
+
+
+@pytest.fixture
+def run(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Call:
+    """The command line inside this process, in a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+    return lambda arguments: call(arguments, capsys, monkeypatch)
+
+
+def saved(name: str) -> Autoencoder:
+    """Write a model of `MODELS` into a folder of its name, and return it as it is read from there."""
+    save_model(MODELS[name](), name)
+    return load_model(name).requires_grad_(False)
+
+
+def code_of(readme: Path) -> str:
+    """Return the Python in a README.md."""
+    return "".join(re.findall(r"^```python\n(.*?)^```", readme.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE))
+
+
+def difference_printed(printed: str) -> float:
+    (said,) = re.findall(r"^largest difference from the model: (\S+)$", printed, re.MULTILINE)
+    return float(said)
+
+
+@pytest.mark.parametrize("name", ["pie", "colour", "vae", "wae", "rae"])
+def test_onnxruntime_computes_the_same(name: str, run: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The code beside the graphs runs, on a batch of a size that no check has seen."""
+    model = saved(name)
+    code, printed, errors = run(f"export {name} --to onnx -o out")
+    assert (code, errors) == (0, "")
+    assert difference_printed(printed) <= 1e-4
+    exact = ["decode_exact.onnx", "encode_exact.onnx"] * isinstance(model, PIE)
+    assert sorted(path.name for path in Path("out").iterdir()) == sorted(
+        ["README.md", "decode.onnx", "encode.onnx", *exact]
+    )
+    monkeypatch.chdir("out")
+    found: dict[str, Any] = {}
+    exec(code_of(Path("README.md")), found)  # noqa: S102
+    images = torch.from_numpy(found["images"])
+    assert len(images) == 5
+    z = model.encode(images)
+    torch.testing.assert_close(torch.from_numpy(found["z"]), z, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(torch.from_numpy(found["decoded"]), model.decode(z), atol=1e-4, rtol=1e-4)
+    if exact:
+        torch.testing.assert_close(torch.from_numpy(found["again"]), images, atol=1e-4, rtol=0)
+        assert np.abs(found["decoded"] - found["images"]).max() > 1e-2  # which z alone does not do
+    for path in Path().iterdir():
+        assert str(ROOT).encode() not in path.read_bytes(), "a folder of this machine is told"
+
+
+WITHOUT_THE_PROGRAM = """
+import sys
+
+class Blocking:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "pie_cli":
+            raise ImportError("there is no pie_cli here")
+
+sys.meta_path.insert(0, Blocking())
+sys.modules.pop("pie_cli", None)
+try:
+    import pie_cli
+except ImportError:
+    import os
+    import torch
+    from safetensors.torch import save_file
+    for name in sys.argv[1:]:
+        os.chdir(name)
+        torch.manual_seed(0)
+        code = open("README.md", encoding="utf-8").read().split("```python")[1].split("```")[0]
+        found = {}
+        exec(code, found)
+        kept = {key: found[key].contiguous() for key in ("images", "z", "decoded", "again") if key in found}
+        save_file(kept, "found.safetensors")
+        os.chdir("..")
+    assert not any(name.startswith("pie_cli") for name in sys.modules)
+"""
+
+
+def test_torch_computes_the_same_without_this_program(run: Call) -> None:
+    """In a fresh interpreter that cannot import it."""
+    models = {name: saved(name) for name in ("pie", "vae")}
+    for name in models:
+        code, printed, errors = run(f"export {name} --to torch -o out-{name}")
+        assert (code, errors) == (0, "")
+        assert difference_printed(printed) <= 1e-6
+        for path in Path(f"out-{name}").iterdir():
+            assert str(ROOT).encode() not in path.read_bytes(), "a folder of this machine is told"
+    command = [sys.executable, "-I", "-c", WITHOUT_THE_PROGRAM, *(f"out-{name}" for name in models)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env={"OMP_NUM_THREADS": "1"})
+    assert done.returncode == 0, done.stderr
+    for name, model in models.items():
+        found = load_file(f"out-{name}/found.safetensors")
+        torch.testing.assert_close(found["z"], model.encode(found["images"]))
+        torch.testing.assert_close(found["decoded"], model.decode(found["z"]))
+        if isinstance(model, PIE):
+            torch.testing.assert_close(found["again"], found["images"], atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("wrong", [2e-4, float("nan")])
+def test_a_runtime_that_does_not_agree(wrong: float, run: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    saved("vae")
+    runtime = export_onnx.runtime
+
+    def off(*arguments: Any) -> Any:
+        compute = runtime(*arguments)
+        return lambda *inputs: [result + wrong for result in compute(*inputs)]
+
+    monkeypatch.setattr(export_onnx, "runtime", off)
+    code, printed, errors = run("export vae --to onnx -o out")
+    assert (code, printed) == (1, "")
+    said = f"results are {'0.0002' if wrong == wrong else 'nan'} away, and 0.0001 is the most; it is not kept\n"
+    assert errors == f"error: the exported encode does not compute what the model does: {said}"
+    assert [path.name for path in Path().iterdir()] == ["vae"]
+
+
+def test_an_exporter_that_fails(run: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    saved("vae")
+
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("an operator\nis missing")
+
+    monkeypatch.setattr(torch.onnx, "export", fail)
+    code, _, errors = run("export vae --to onnx -o out")
+    assert (code, errors) == (
+        1,
+        "error: encode of this model cannot be exported: an operator is missing; nothing was written\n",
+    )
+    assert not Path("out").exists()
+
+
+def test_without_the_extra(run: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(export_onnx, "find_spec", lambda name: None)
+    code, _, errors = run("export nowhere --to onnx -o out")
+    assert (code, errors) == (2, "error: --to onnx needs the extra: pip install 'pseudo-invertible-encoder[onnx]'\n")
+
+
+@pytest.mark.parametrize("to", ["onnx", "torch", "hub"])
+@pytest.mark.parametrize("harm", [damage.flip, damage.infinite])
+def test_a_damaged_run(to: str, harm: Callable[[Path], None], run: Call) -> None:
+    made_up.run(Path("own"))
+    harm(Path("own/weights.safetensors"))
+    code, _, errors = run(f"export own --to {to} -o out")
+    assert (code, errors.count("\n")) == (1, 1)
+    assert "own/weights.safetensors is" in errors
+    assert not Path("out").exists()
+
+
+@pytest.mark.parametrize(
+    ("typed", "code", "words"),
+    [
+        ("export own --to tflite -o out", 2, "'--to': 'tflite' is not one of 'onnx', 'torch', 'hub'"),
+        ("export own --to hub", 2, "Missing option '--output'"),
+        ("export own -o out", 2, "Missing option '--to'"),
+        ("export nowhere --to hub -o out", 1, "nowhere is not a run folder"),
+        ("export own --to hub -o own", 2, "own exists and is not an empty folder; choose another one with --output"),
+        ("export own --to hub -o own/config.json", 2, "exists and is not an empty folder"),
+        ("export own --to torch -o out --licence mit", 2, "--licence is for --to hub"),
+        ("export own --to hub -o out --licence My:Own", 2, "--licence 'My:Own' is not one that the Hub knows"),
+        ("export own --to hub -o /proc/new", 1, "cannot write /proc/new"),
+        ("sample own --format gif", 2, "'--format': 'gif' is not one of 'figure', 'png'"),
+        (
+            "sample four --format png --count 2",
+            2,
+            "--format png has images of 1 or 3 channels, and those of four have 4",
+        ),
+    ],
+)
+def test_mistakes(typed: str, code: int, words: str, run: Call) -> None:
+    made_up.run(Path("own"))
+    made_up.run(Path("four"), shape=(4, 8, 8))
+    before = sorted(Path().rglob("*"))
+    found, printed, errors = run(typed)
+    assert (found, printed, errors.count("\n")) == (code, "", 1)
+    assert words in errors
+    assert sorted(Path().rglob("*")) == before
+
+
+@pytest.mark.parametrize("to", ["torch", "hub"])
+def test_a_full_disk(to: str, tmp_path: Path) -> None:
+    made_up.run(tmp_path / "own")
+    done = commands.run("export", "own", "--to", to, "-o", "out", cwd=tmp_path, before=partial(full_at, 5_000))
+    assert_one_line(done, "cannot write out: File too large; free some space or choose another folder with --output")
+    done = commands.run("sample", "own", "--format", "png", cwd=tmp_path, before=partial(full_at, 10))
+    assert_one_line(done, "cannot write own/figures/samples_40_variance1_seed0: File too large", "--figures-dir")
+    assert [path.name for path in tmp_path.rglob("*") if "out" in path.name or "samples" in path.name] == []
+
+
+# The repository of a hub
+
+
+def of_own_images(folder: Path, classes: tuple[str, ...] | None, name: str = "my cats") -> Run:
+    """Return an untrained run of images of one's own, at a place that is nobody's business."""
+    sizes: dict[str, Any] = made_up.SIZES
+    config = RunConfig(
+        PIEConfig(image_shape=(3, 64, 64), latent_dim=2, **sizes),
+        TrainingConfig(dataset=name, epochs=3),
+        data=DataConfig(sha256="ab" * 32, classes=classes, image_size=64, pad=True),
+        images="/home/somebody/private",
+    )
+    run = Run(folder, config)
+    run.create()
+    run.save_weights(build_model(config.model))
+    return run
+
+
+def test_the_folder_is_a_run_and_tells_no_place(run: Call) -> None:
+    own = of_own_images(Path("own"), None)
+    code, printed, errors = run("export own --to hub -o out")
+    assert (code, errors) == (0, "")
+    assert printed.split() == ["wrote", "out/README.md", "wrote", "out/config.json", "wrote", f"out/{SHARED_WEIGHTS}"]
+    x = torch.rand(2, 3, 64, 64)
+    assert torch.equal(load_model("out").encode(x), own.load_model().encode(x))
+    for path in Path("out").iterdir():
+        assert b"somebody" not in path.read_bytes()
+    assert run("sample out --count 4")[0] == 0
+    assert run("export out --to hub -o again")[0] == 0
+    assert Path("again/README.md").read_text("utf-8").splitlines()[0] == "---"
+    assert run(f"export {ROOT / 'results' / 'showcase'} --to hub -o shown")[0] == 0
+    assert 'license: "mit"\n' in Path("shown/README.md").read_text("utf-8")
+    assert "license" not in Path("out/README.md").read_text("utf-8")
+
+
+def front(text: str) -> dict[str, Any]:
+    """Return what a card's front matter says, as the Hub reads it."""
+    yaml = pytest.importorskip("yaml")
+    found: dict[str, Any] = yaml.safe_load(text.split("---\n")[1])
+    return found
+
+
+@pytest.mark.parametrize(
+    ("classes", "said"),
+    [
+        (None, "They have no classes."),
+        (("Red Fox", "ねこ"), "They have 2 classes: Red Fox, ねこ."),
+        (("<script>", "a|b\n# c"), "They have 2 classes: &lt;script&gt;, a\\|b\\n# c."),
+        (tuple(map(str, range(99))), "They have 99 classes: 0, 1, 2, 3, 4 and 94 more."),
+    ],
+)
+def test_the_card_of_images_of_ones_own(classes: tuple[str, ...] | None, said: str, tmp_path: Path) -> None:
+    run = of_own_images(tmp_path / "own", classes, name='cats: "{x}" <b>')
+    text = card(run, run.load_model(), "cc-by-4.0")
+    assert said.replace("\\n", "\\\\n") in text or said in text
+    assert front(text)["license"] == "cc-by-4.0"
+    assert "datasets" not in front(text)
+    assert "<b>" not in text.split("```bash\npie train")[0]
+    assert "images of 64×64 in colour" in text
+    assert "They were prepared so: image size 64, pad True." in text
+    assert "The run was not evaluated.\n" in text
+    assert "somebody" not in text
+
+
+def test_the_card_has_the_figures_of_these_weights_alone(tmp_path: Path) -> None:
+    config = RunConfig(PIEConfig(latent_dim=2, **made_up.SIZES), TrainingConfig(dataset="mnist"))  # type: ignore[arg-type]
+    run = Run(tmp_path / "own", config)
+    run.create()
+    run.save_weights(build_model(config.model))
+    (run.folder / "metrics.csv").write_text("epoch,val_mse\n1,0.5\n2,0.0625\n")
+    (run.folder / "provenance.json").write_text(json.dumps({"version": "0.2.0", "wall_seconds": 90, "device": "cpu"}))
+    text = card(run, run.load_model(), None)
+    assert "MSE of validation images from z alone: 0.0625." in text
+    assert "version 0.2.0, cpu, 1.5 minutes." in text
+    numbers = {"mse": 0.01594, "knn_accuracy": 0.9292, "nll": float("nan")}
+    evaluation = cache.Evaluation(numbers, {}, np.zeros(2, np.float32), np.zeros((2, 2), np.float32), {})
+    cache.keep(run.folder / "evaluation.json", f"{cache._model_of(run)} images judges", evaluation)
+    text = card(run, run.load_model(), None)
+    assert "| MSE from z alone | 0.01594 |\n| 5-NN accuracy of z | 0.9292 |\n" in text
+    assert "log p(x)" not in text
+    (index,) = front(text)["model-index"]
+    (result,) = index["results"]
+    assert result["dataset"] == {"type": "ylecun/mnist", "name": "mnist", "split": "test"}
+    assert [(one["type"], one["value"]) for one in result["metrics"]] == [("mse", 0.01594), ("knn_accuracy", 0.9292)]
+    run.save_weights(build_model(config.model))
+    assert "The run was not evaluated." in card(run, run.load_model(), None)
+
+
+# Samples as single images
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 64, 64)])
+def test_samples_as_single_images(shape: tuple[int, int, int], run: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are those of the figure, in the order of their names, over several batches."""
+    monkeypatch.setattr(inference, "BATCH", 5)
+    own = made_up.run(Path("own"), shape=shape)
+    code, printed, errors = run("sample own --format png --count 12 --sample-seed 3 --std 0.5")
+    assert (code, errors) == (0, "")
+    assert printed.splitlines()[-1] == "wrote own/figures/samples_12_variance0.25_seed3"
+    paths = sorted(Path("own/figures/samples_12_variance0.25_seed3").iterdir())
+    assert [path.name for path in paths] == [f"{number:02}.png" for number in range(12)]
+    _, samples = inference.prior_samples(own.load_model(), 12, 0.5, 3)
+    for path, sample in zip(paths, samples, strict=True):
+        image = Image.open(path)
+        assert image.mode == ("L" if shape[0] == 1 else "RGB")
+        pixels = np.asarray(image).reshape(*shape[1:], shape[0])
+        assert np.array_equal(pixels, sample.clamp(0, 1).mul(255).round().byte().movedim(0, 2).numpy())
+    code, _, errors = run("sample own --format png --count 12 --sample-seed 3 --std 0.5")
+    assert (code, errors.count("\n")) == (2, 1)
+    assert "exists and is not an empty folder; remove it, or choose another --figures-dir" in errors
+
+
+def test_samples_of_a_fitted_prior_as_single_images(run: Call) -> None:
+    made_up.run(Path("own"), shape=(1, 28, 28))
+    code, _, errors = run("sample own --format png --count 3 --prior gaussian --dataset digits")
+    assert (code, errors) == (0, "")
+    assert len(list(Path("own/figures/samples_3_gaussian_seed0").iterdir())) == 3
