@@ -7,7 +7,7 @@ from math import prod
 from pathlib import Path
 
 from pie_cli.data.base import Dataset
-from pie_cli.errors import FolderError, UsageError
+from pie_cli.errors import UsageError, advising
 from pie_cli.io.files import write_text
 from pie_cli.runs.folder import Run
 from pie_cli.share.page_data import Shown, data_of, show
@@ -40,13 +40,10 @@ def write_page(
     shown = show(run.load_model(device), dataset, count)
     report(f"{len(shown.images):,} test images; making UMAP's plane of their codes")
     page = page_of(run, dataset, shown)
-    try:
+    with advising("output"):
         if output is None:
             run.figures.mkdir(exist_ok=True, parents=run.figures_folder is not None)
         write_text(path, page)
-    except FolderError as error:
-        error.setting = "output"
-        raise
     return path
 
 

@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from pie_cli.data.base import Dataset
-from pie_cli.errors import FolderError, UsageError
+from pie_cli.errors import UsageError, advising
 from pie_cli.evaluation.evaluate import grey_levels
 from pie_cli.io.files import write_folder
 from pie_cli.metrics import inference
@@ -61,11 +61,8 @@ def _write(folder: Path, model: Autoencoder, codes: Tensor) -> Drawing:
                 (temporary / f"{number:0{digits}}.png").write_bytes(_png(image))
             first += len(some)
 
-    try:
+    with advising("figures_dir"):
         write_folder(folder, write)
-    except FolderError as error:
-        error.setting = "figures_dir"
-        raise
     return Drawing([folder], {"samples": len(codes), "samples with a non-finite pixel": failing})
 
 
