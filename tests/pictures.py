@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import struct
+import zipfile
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +29,22 @@ def write_folder(folder: Path, counts: dict[str, int], **size: int) -> Path:
         for i in range(count):
             picture(1000 * number + i, **size).save(folder / name / f"{i:04}.png")
     return folder
+
+
+def good(folder: Path) -> Path:
+    return write_folder(folder, {"a": 20, "b": 20}, width=8, height=8)
+
+
+def zipped(change: Callable[[zipfile.ZipFile], object]) -> Callable[[Path], Path]:
+    """Return a function that packs a good folder and changes the archive."""
+
+    def make(place: Path) -> Path:
+        shutil.make_archive(str(place / "set"), "zip", good(place / "packed"))
+        with zipfile.ZipFile(place / "set.zip", "a") as archive:
+            change(archive)
+        return place / "set.zip"
+
+    return make
 
 
 def huge_png() -> bytes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import struct
 import zipfile
 from collections.abc import Callable
@@ -15,11 +14,7 @@ import pytest
 from pie_cli.data.own.pictures import LARGEST_PICTURE
 from pie_cli.errors import PIEError
 from tests import commands
-from tests.pictures import huge_png, load, picture, write_folder
-
-
-def good(folder: Path) -> Path:
-    return write_folder(folder, {"a": 20, "b": 20}, width=8, height=8)
+from tests.pictures import good, huge_png, load, picture, write_folder, zipped
 
 
 def put(name: str, content: bytes) -> Callable[[Path], Path]:
@@ -47,18 +42,6 @@ def many(place: Path) -> Path:
 def link_to_nowhere(place: Path) -> Path:
     (good(place / "set") / "a" / "gone.png").symlink_to("nowhere.png")
     return place / "set"
-
-
-def zipped(change: Callable[[zipfile.ZipFile], object]) -> Callable[[Path], Path]:
-    """Return a function that packs a good folder and changes the archive."""
-
-    def make(place: Path) -> Path:
-        shutil.make_archive(str(place / "set"), "zip", good(place / "packed"))
-        with zipfile.ZipFile(place / "set.zip", "a") as archive:
-            change(archive)
-        return place / "set.zip"
-
-    return make
 
 
 def postscript(place: Path) -> Path:
@@ -207,6 +190,12 @@ def different_sizes(place: Path) -> Path:
     return place / "set"
 
 
+def class_of_few(place: Path) -> Path:
+    folder = write_folder(place / "set", {"a": 9, "b": 3})
+    (folder / "b" / "0000.png").write_bytes(b"")
+    return folder
+
+
 def unknown_kind(place: Path) -> Path:
     (place / "set.rar").write_bytes(b"Rar!")
     return place / "set.rar"
@@ -248,6 +237,7 @@ SET_FAULTS: dict[str, tuple[Callable[[Path], Path], str]] = {
     "npz: labels": (array(np.zeros((9, 8, 8), np.uint8), train_labels=np.zeros(8, int)), "one label for each image"),
     "no pictures": (folders({"a": 0}), "has no pictures"),
     "a class with one": (folders({"a": 9, "b": 1}), r"fewer than 3 pictures.* b \(1\)"),
+    "a class with few": (class_of_few, r"b \(2\); add some; and 1 pictures cannot be read: b/0000.png \(it is empty"),
     "names alike": (folders({"Cats": 9, "cats": 9}), "differ only in upper and lower case: Cats, cats"),
     "accents alike": (folders({"é": 9, "e\u0301": 9}), "differ only in how their accents are stored: "),
     "no training": (folders({"val/a": 9, "test/a": 9}), "there are test, val, but no pictures in a folder train"),

@@ -14,7 +14,6 @@ from PIL import Image
 
 from pie_cli.data.base import DataConfig
 from pie_cli.data.own import prepared
-from pie_cli.data.own.listing import list_pictures
 from pie_cli.errors import PIEError
 from pie_cli.runs.folder import Run
 from tests import commands
@@ -71,21 +70,20 @@ def test_links_to_links_do_not_multiply(tmp_path: Path) -> None:
     assert len(load(tmp_path / "set", tmp_path / "cache")[0].train) > 0
 
 
-def test_folders_nested_more_deeply_than_calls(tmp_path: Path) -> None:
-    names = [("d",) * 1500 + (f"{number}.png",) for number in range(5)]
-    assert list_pictures(names).classes is None
-    before = Path.cwd()
+def test_folders_nested_more_deeply_than_calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "set").mkdir()
-    os.chdir(tmp_path / "set")
-    try:
-        for _ in range(1200):
-            os.mkdir("d")
-            os.chdir("d")
-        for number in range(5):
-            picture(number).save(f"{number}.png")
-    finally:
-        os.chdir(before)
+    monkeypatch.chdir(tmp_path / "set")
+    for _ in range(1200):
+        os.mkdir("d")
+        os.chdir("d")
+    for number in range(5):
+        picture(number).save(f"{number}.png")
     assert len(load(tmp_path / "set", tmp_path / "cache")[0].train) == 3
+    for number in range(5):
+        os.remove(f"{number}.png")
+    for _ in range(1200):  # whoever tidies up cannot go so deep either
+        os.chdir("..")
+        os.rmdir("d")
 
 
 def test_other_names_of_the_parts_and_of_pictures(tmp_path: Path) -> None:

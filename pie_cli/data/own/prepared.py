@@ -122,12 +122,17 @@ def _make(
     report(f"preparing {len(listing.names):,} pictures as {channels}×{height}×{width}: {size / 1e6:,.0f} MB in {path}")
     if 2 * size > (free := shutil.disk_usage(path.parent).free):
         raise FolderError(f"{path.parent} has {free / 1e6:,.0f} MB free and needs {2 * size / 1e6:,.0f}; ", "data_dir")
+    blocks: list[Block] = []
     try:
-        known = _arrange(listing, plan, decode(plan, progress), path)
+        blocks = decode(plan, progress)
+        known = _arrange(listing, plan, blocks, path)
     except (FolderError, Unfinished):  # with more room, it goes on from here
         raise
-    except PIEError:  # it would be the same the next time
+    except PIEError as error:  # it would be the same the next time
         _remove(partial)
+        if bad := {index: reason for block in blocks for index, reason in block.bad}:  # perhaps the reason for it
+            said = few(_complaints(listing, bad))
+            raise PIEError(f"{error}; and {len(bad):,} pictures cannot be read: {said}") from error
         raise
     write_sealed(path.with_suffix(".json"), {"prepared": asdict(known)})
     _remove(partial)
