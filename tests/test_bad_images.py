@@ -278,6 +278,15 @@ def test_the_command_says_so_in_one_line(tmp_path: Path) -> None:
     assert "--batch-size 128 exceeds the 35 training images" in few.stderr
 
 
+def test_a_cache_that_cannot_be_written_is_chosen_by_its_option(tmp_path: Path) -> None:
+    path, cache = good(tmp_path / "set"), tmp_path / "cache"
+    cache.mkdir()
+    (cache / "prepared").touch()
+    done = commands.run("train", "--dataset", path, *commands.SMALL.split(), "--data-dir", "cache", cwd=tmp_path)
+    assert (done.code, done.stderr.count("\n")) == (1, 1)
+    assert "choose another folder with --data-dir" in done.stderr
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 def test_a_folder_without_permission_is_named(tmp_path: Path) -> None:
     folder = good(tmp_path / "set")

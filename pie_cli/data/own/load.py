@@ -15,7 +15,7 @@ from pie_cli.data.own.decoding import Source
 from pie_cli.data.own.listing import PARTS
 from pie_cli.data.own.places import Folder, Zip
 from pie_cli.data.own.prepared import Prepared, prepare
-from pie_cli.errors import PIEError, UsageError
+from pie_cli.errors import PIEError, UsageError, advising
 from pie_cli.io.text import few, file_name
 
 if TYPE_CHECKING:
@@ -40,7 +40,8 @@ def load_own(
     """
     path = path.resolve()
     source = _source(path, report)
-    file, known = prepare(source, settings, cache / FOLDER, report, progress)
+    with advising("data_dir"):
+        file, known = prepare(source, settings, cache / FOLDER, report, progress)
     total = sum(known.counts.values()) + known.left_out
     if known.left_out and not skip_unreadable:
         raise PIEError(

@@ -98,7 +98,7 @@ def _known(path: Path, report: Callable[[str], None]) -> Prepared | None:
         known = Prepared.of(read_sealed(path.with_suffix(".json"))["prepared"])
         if known.written != _written(path) and _sha256(path, known.counts) != known.sha256:
             raise ValueError("its content is another")
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except Exception as error:  # whatever is wrong with it, it can be made again
         report(f"{path} is damaged ({error}): preparing the pictures again")
@@ -121,7 +121,7 @@ def _make(
     channels, height, width = plan.shape
     report(f"preparing {len(listing.names):,} pictures as {channels}×{height}×{width}: {size / 1e6:,.0f} MB in {path}")
     if 2 * size > (free := shutil.disk_usage(path.parent).free):
-        raise FolderError(f"{path.parent} has {free / 1e6:,.0f} MB free and needs {2 * size / 1e6:,.0f}; ", "data_dir")
+        raise FolderError(f"{path.parent} has {free / 1e6:,.0f} MB free and needs {2 * size / 1e6:,.0f}; ")
     blocks: list[Block] = []
     try:
         blocks = decode(plan, progress)
