@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from dataclasses import dataclass
 from functools import partial
+from math import prod
 
 import torch
 from safetensors.torch import save
@@ -21,6 +22,7 @@ from pie_cli.runs.folder import CODING, Run
 
 MOST = 10_000  # test images
 PICTURES = 2**22 * 3 // 2  # bytes of all pictures, compressed
+VALUES = 2**27  # pixel values of all pictures, which a browser has in memory
 TRIED = 100  # pictures from which it is known how many bytes one has
 MEASURED = 1_000  # images of which the error with each level is measured
 
@@ -39,11 +41,13 @@ class Shown:
 def show(model: Autoencoder, dataset: Dataset, count: int | None = None) -> Shown:
     """Return `count` test images drawn at random, in their order, with their codes.
 
-    By default as many as there are, as long as these are at most `MOST` and their pictures fit into `PICTURES` bytes.
+    By default as many as there are, as long as these are at most `MOST` and their pictures fit into `PICTURES` bytes
+    and `VALUES`.
     """
     total = len(dataset.test)
     if count is None:
-        count = min(MOST, max(1, PICTURES // bytes_of_one(dataset.test)))
+        fitting = min(PICTURES // bytes_of_one(dataset.test), VALUES // prod(model.image_shape))
+        count = min(MOST, max(1, fitting))
     order = torch.randperm(total, generator=torch.Generator().manual_seed(0))
     indices = order[:count].sort().values
     images = ImageSet(dataset.test.take(indices), None if dataset.test.labels is None else dataset.test.labels[indices])
