@@ -129,7 +129,7 @@ def test_weights_that_are_damaged(harm: Callable[[Path], None], hub: Hub, folder
     shutil.copytree(folders[1], tmp_path / "copy")
     harm(tmp_path / "copy" / SHARED_WEIGHTS)
     hub.push("someone/damaged", files(tmp_path / "copy"), "main")
-    with pytest.raises(PIEError, match="hf://someone/damaged is not a sound model of this program: .* tell its owner"):
+    with pytest.raises(PIEError, match=r"hf://someone/damaged is not a sound model of this program: .* tell its owner"):
         load_model("hf://someone/damaged")
     model, cache = load_model(NAME), tmp_path / "cache" / "models--someone--small-pie"
     (weights,) = cache.glob(f"snapshots/*/{SHARED_WEIGHTS}")
@@ -169,5 +169,5 @@ def test_nobody_answers(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     template = "http://127.0.0.1:9/{repo_id}/resolve/{revision}/{filename}"
     for name, value in (("ENDPOINT", "http://127.0.0.1:9"), ("HUGGINGFACE_CO_URL_TEMPLATE", template)):
         monkeypatch.setattr(constants, name, value)
-    with pytest.raises(PIEError, match="cannot fetch hf://someone/small-pie: .*refused.*; try again"):
+    with pytest.raises(PIEError, match=r"cannot fetch hf://someone/small-pie: .*refused.*; try again"):
         load_model(NAME)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,10 +11,14 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.fx import GraphModule
+from torch.nn import functional as F
 
 from pie_cli.errors import PIEError
 from pie_cli.models.base import Autoencoder
+from pie_cli.models.bijections import VolumePreserving
 from pie_cli.models.pie import PIE
+from pie_cli.models.rotations import Householder
 
 BATCHES = (1, 2, 7)  # sizes that an exported part is checked with
 TOLERANCE = 1e-4  # how far its results may be from the model's
@@ -21,6 +26,34 @@ EXAMPLE = 2  # images in the batch that a part is traced with; one would be take
 
 Inputs = tuple[Any, ...]  # tensors, and lists of them
 Computed = Callable[..., Any]  # from inputs to a tensor, or to z and a list of tensors
+
+
+class _Rotation(VolumePreserving):
+    """A trained rotation as the matrix that it has become: one product instead of its reflections in every call."""
+
+    def __init__(self, rotation: Householder) -> None:
+        super().__init__()
+        self.matrix = nn.Buffer(rotation.matrix().detach().clone())
+
+    def map(self, x: Tensor) -> Tensor:
+        return self._times(self.matrix, x)
+
+    def inverse(self, y: Tensor) -> Tensor:
+        return self._times(self.matrix.T, y)
+
+    @staticmethod
+    def _times(matrix: Tensor, x: Tensor) -> Tensor:
+        return F.linear(x, matrix) if x.ndim == 2 else F.conv2d(x, matrix[:, :, None, None])
+
+
+def _fixed(model: Autoencoder) -> Autoencoder:
+    """Return a copy of a model that nobody trains any more."""
+    model = copy.deepcopy(model).eval().requires_grad_(False)
+    for block in model.blocks if isinstance(model, PIE) else ():
+        block.bijections = nn.ModuleList(  # type: ignore[assignment]  # ModuleList is not generic
+            _Rotation(one) if isinstance(one, Householder) else one for one in block.bijections
+        )
+    return model
 
 
 class _OfModel(nn.Module):
@@ -58,13 +91,15 @@ class Part:
 
     Arguments:
         name: of its file, such as "encode".
-        module: computes it.
+        module: what is exported.
+        model: what it must compute.
         takes: names of the tensors that go in, flat: "images", or "z" and "r1", "r2", …
         gives: names of those that come out.
     """
 
     name: str
     module: nn.Module
+    model: nn.Module
     takes: tuple[str, ...]
     gives: tuple[str, ...]
 
@@ -77,13 +112,13 @@ class Part:
 
 def parts_of(model: Autoencoder) -> list[Part]:
     """Return encode (images → z) and decode (z → images); of a PIE also both with all residuals, which are exact."""
-    images, z = ("images",), ("z",)
-    parts = [Part("encode", _Encode(model), images, z), Part("decode", _Decode(model), z, images)]
+    images, z, fixed = ("images",), ("z",), _fixed(model)
+    kinds: list[tuple[str, type[_OfModel], tuple[str, ...], tuple[str, ...]]]
+    kinds = [("encode", _Encode, images, z), ("decode", _Decode, z, images)]
     if isinstance(model, PIE):
-        all_of_it = (*z, *(f"r{level}" for level, _ in enumerate(model.residual_sizes, 1)))
-        parts.append(Part("encode_exact", _EncodeExact(model), images, all_of_it))
-        parts.append(Part("decode_exact", _DecodeExact(model), all_of_it, images))
-    return parts
+        whole = (*z, *(f"r{level}" for level, _ in enumerate(model.residual_sizes, 1)))
+        kinds += [("encode_exact", _EncodeExact, images, whole), ("decode_exact", _DecodeExact, whole, images)]
+    return [Part(name, kind(fixed), kind(model), takes, gives) for name, kind, takes, gives in kinds]
 
 
 def flat(values: Any) -> list[Tensor]:
@@ -107,8 +142,9 @@ def traced(part: Part, model: Autoencoder) -> torch.export.ExportedProgram:
     shapes = tuple([{0: batch} for _ in one] if isinstance(one, list) else {0: batch} for one in inputs)
     with quiet(part.name):
         program = torch.export.export(part.module.eval(), inputs, dynamic_shapes=shapes)
-    for node in program.graph.nodes:
-        node.meta.pop("stack_trace", None)  # it names folders of this machine
+    for module in program.graph_module.modules():  # graphs are within graphs
+        for node in module.graph.nodes if isinstance(module, GraphModule) else ():
+            node.meta.pop("stack_trace", None)  # it names folders of this machine
     return program
 
 
@@ -135,7 +171,7 @@ def largest_difference(part: Part, model: Autoencoder, compute: Computed) -> flo
     largest = torch.zeros(())
     for count in BATCHES:
         inputs = part.inputs(*examples(model, count))
-        for found, expected in zip(flat(compute(*inputs)), flat(part.module(*inputs)), strict=True):
+        for found, expected in zip(flat(compute(*inputs)), flat(part.model(*inputs)), strict=True):
             if found.shape != expected.shape:
                 raise _disagreement(part, f"of shape {tuple(found.shape)} instead of {tuple(expected.shape)}")
             largest = torch.maximum(largest, ((found - expected).abs() / expected.abs().clamp(min=1)).max())
