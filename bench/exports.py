@@ -19,13 +19,13 @@ from pie_cli.share.export_parts import flat
 
 SMALL = PIEConfig((1, 8, 8), latent_dim=4, linear_dims=(6,), couplings=1, conv_width=4, dense_width=8, dense_depth=1)
 ABOUT = (
-    "Each flow is tried as its users would: torch.export for any batch, and ONNX of that, run by ONNX Runtime on a batch "
-    'of another size. "away" is the largest difference from the library\'s own result. A PIE is that of a small image, '
+    "Each flow is tried as its users would: torch.export for any batch, and ONNX of that, run by ONNX Runtime on "
+    'another batch. "away" is the largest difference from the library\'s own result. A PIE is that of a small image, '
     "with one coupling in each block, from each library's parts as in the benchmark; README is the first example of a "
     "library's own documentation."
 )
 EXAMPLE, OTHER = 3, 7  # batches: for tracing, and to run
-LONGEST = 300  # characters of an error
+LONGEST = 400  # characters of an error
 
 
 class Calling(nn.Module):
@@ -169,7 +169,10 @@ def _difference(found: list[Tensor], expected: list[Tensor]) -> str:
     return f"{largest:.0e} away"
 
 
-def _text(error: Exception) -> str:
+def _text(error: BaseException) -> str:
+    """Return the text of what an error comes from, on one line."""
+    while error.__cause__ is not None:
+        error = error.__cause__
     return " ".join(str(error).split())[:LONGEST].replace("`", "'")
 
 
