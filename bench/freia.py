@@ -129,6 +129,6 @@ class FreiaPIE(Peer):
         return self.flow(2 * x - 1, jac=False)[0][0]
 
     def decode(self, z: Tensor) -> Tensor:
-        residuals = [z.new_zeros(len(z), *shape) for shape in self.residual_shapes]
+        residuals = [z.new_zeros(z.shape[0], *shape) for shape in self.residual_shapes]
         (y,), _ = self.flow([z, *residuals], rev=True, jac=False)
         return (y + 1) / 2

@@ -53,7 +53,7 @@ class Flatten(Flow):
         self.shape = shape
 
     def forward(self, z: Tensor) -> tuple[Tensor, float]:
-        return z.view(len(z), *self.shape), 0.0
+        return z.view(z.shape[0], *self.shape), 0.0
 
     def inverse(self, z: Tensor) -> tuple[Tensor, float]:
         return z.flatten(1), 0.0
@@ -101,7 +101,7 @@ class NormflowsPIE(Peer):
         return self.flow.inverse_and_log_det(2 * x - 1)[0][0]
 
     def decode(self, z: Tensor) -> Tensor:
-        residuals = [z.new_zeros(len(z), *shape) for shape in self.residual_shapes]
+        residuals = [z.new_zeros(z.shape[0], *shape) for shape in self.residual_shapes]
         return (self.flow.forward_and_log_det([z, *residuals])[0] + 1) / 2
 
 

@@ -145,10 +145,12 @@ def test_the_readmes_commands_run(
         line.split("#")[0].split() for line in "".join(readme_blocks("bash")).splitlines() if line[:4] == "pie "
     ]
     assert {command[1] for command in commands} >= {"train", "sample", "umap", "sharpness", "evaluate", "reproduce"}
+    own = "results/pie-digits-d10-eps0.01-seed0"
     for _, name, *arguments in commands:
         if "--devices" in arguments:  # tested where processes are
             continue
-        arguments += ["--dataset", "digits"] * ("--dataset" not in arguments)
+        arguments = [own if one == "RUN" else one for one in arguments]
+        arguments += ["--dataset", "digits"] * ("--dataset" not in arguments and name != "export")
         if name == "train":
             sizes = ["--conv-width", "4", "--dense-width", "16", "--couplings", "1"]
             arguments += ["--device", "cpu", "--epochs", "1", *sizes]

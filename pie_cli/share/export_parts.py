@@ -31,11 +31,9 @@ Computed = Callable[..., Any]  # from inputs to a tensor, or to z and a list of 
 class _Rotation(VolumePreserving):
     """A trained rotation as the matrix that it has become: one product instead of its reflections in every call."""
 
-    matrix: Tensor
-
     def __init__(self, rotation: Householder) -> None:
         super().__init__()
-        self.register_buffer("matrix", rotation.matrix().detach().clone())
+        self.matrix = nn.Buffer(rotation.matrix().detach().clone())
 
     def map(self, x: Tensor) -> Tensor:
         return self._times(self.matrix, x)
