@@ -32,7 +32,8 @@ export class Levels {
     ROWS.forEach((name, i) => card.append(element("span", {}, `${name} `, rows[i])));
     input.addEventListener("change", () => {
       this.studio.keep = keep;
-      this.#compare();
+      const text = this.#compare();
+      if (text) say(text);
       this.onKeep();
     });
     byId("cards").append(card);
@@ -69,23 +70,24 @@ export class Levels {
     }
   }
 
+  // Return what it shows, in words: it is said only when the user has asked for it.
   #compare() {
     const { chosen, shape } = this.studio, keep = Math.min(this.studio.keep, chosen.residuals.length);
     const image = this.decoded[keep], numbers = this.sizes.slice(0, keep + 1).reduce((sum, size) => sum + size, 0);
-    if (!image) return;
+    if (!image) return "";
     const title = keep === 0 ? "from z alone" : `from z and ${keep} level${keep > 1 ? "s" : ""}`;
     const exact = keep === this.sizes.length - 1 ? ": exact" : "";
     byId("level-name").textContent = `${title}, ${numbers} numbers${exact}`;
     paint(byId("level-decoded"), image, shape, `Decoded ${title}`);
     if (!chosen.x) {
       for (const name of ["level-image", "level-error"]) clear(byId(name), "nothing: this is a code without an image");
-      return;
+      return title;
     }
     const error = errorOf(chosen.x, image);
     paint(byId("level-image"), chosen.x, shape, chosen.name);
     const shown = image.map((value, i) => AMPLIFIED * Math.abs(Math.min(1, Math.max(0, value)) - chosen.x[i]));
     paint(byId("level-error"), shown, shape, `Difference, MSE ${short(error)}`);
     byId("level-error-name").textContent = `difference × ${AMPLIFIED}, MSE ${short(error)}`;
-    say(`${title}: MSE ${short(error)}`);
+    return `${title}: MSE ${short(error)}`;
   }
 }
