@@ -201,7 +201,8 @@ def _train(
 ) -> None:
     """Train a network; `report` gets a line now and then."""
     optimizer = torch.optim.Adam(network.parameters(), RATE, betas=(0.9, 0.99))
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=total, pct_start=0.1)
+    rising = 0.1 if total > 10 else 0.3  # OneCycleLR divides by rising · total − 1
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=total, pct_start=rising)
     losses = []
     for step in range(1, total + 1):
         keep = (step - 1) % pairs.keeps  # as many of each
