@@ -135,6 +135,8 @@ def tried(subject: Subject) -> Tried:
     """Export a subject for any batch, or else for the example's size alone, and run what comes of it."""
     torch.manual_seed(0)
     module = Calling(subject.build(), subject.function).eval().requires_grad_(False)
+    for parameter in module.parameters():  # fresh networks end in zeros, and would compute nothing
+        parameter.add_(0.02 * torch.randn_like(parameter))
     batch, errors = torch.export.Dim("batch", min=1), list[str]()
     for shapes, count, words in ((({0: batch},), OTHER, "any batch"), (None, EXAMPLE, f"a batch of {EXAMPLE} alone")):
         x = torch.rand(count, *subject.shape)
