@@ -26,7 +26,8 @@ from pie_cli.runtime import cores
 EXPLANATION = (
     "The pictures are made for this: PNG files of 3×64×64, of ten classes, smooth and in colour. `pie train --dry-run` "
     "prepares them; once more, it is killed halfway and started again. Then a small PIE is trained for one epoch. "
-    "Each figure is of a whole process with its children: peak memory counts the pages of the mapped file that were in memory, too."
+    "Each figure is of a whole process with its children: peak memory counts the pages of the mapped file that were in "
+    "memory, too."
 )
 COUNTS = (2_000, 200_000)
 SMALL = ("--conv-width", "4", "--dense-width", "64", "--couplings", "1")  # its time is not what is measured
