@@ -165,7 +165,9 @@ def test_commands_take_the_name(hub: Hub, tmp_path: Path) -> None:
 
 
 def test_nobody_answers(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pytest.importorskip("huggingface_hub.file_download"), "_DEFAULT_RETRY_ON_EXCEPTIONS", ())
+    monkeypatch.setattr(
+        pytest.importorskip("huggingface_hub.file_download"), "_DEFAULT_RETRY_ON_EXCEPTIONS", (), raising=False
+    )
     template = "http://127.0.0.1:9/{repo_id}/resolve/{revision}/{filename}"
     for name, value in (("ENDPOINT", "http://127.0.0.1:9"), ("HUGGINGFACE_CO_URL_TEMPLATE", template)):
         monkeypatch.setattr(constants, name, value)

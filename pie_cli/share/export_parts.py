@@ -18,7 +18,7 @@ from pie_cli.errors import PIEError
 from pie_cli.models.base import Autoencoder
 from pie_cli.models.bijections import VolumePreserving
 from pie_cli.models.pie import PIE
-from pie_cli.models.rotations import Householder
+from pie_cli.models.rotations import Householder, HouseholderConv1x1
 
 BATCHES = (1, 2, 7)  # sizes that an exported part is checked with
 TOLERANCE = 1e-4  # how far its results may be from the model's
@@ -46,12 +46,31 @@ class _Rotation(VolumePreserving):
         return F.linear(x, matrix) if x.ndim == 2 else F.conv2d(x, matrix[:, :, None, None])
 
 
+class _Reflections(VolumePreserving):
+    """A rotation of vectors that is reflections alone, I + UᵀW: of n features, 2K rows and no n×n matrix."""
+
+    def __init__(self, rotation: Householder) -> None:
+        super().__init__()
+        self.u, self.w = (nn.Buffer(factor.detach().clone()) for factor in rotation.factors())
+
+    def map(self, x: Tensor) -> Tensor:
+        return x + (x @ self.w.T) @ self.u
+
+    def inverse(self, y: Tensor) -> Tensor:
+        return y + (y @ self.u.T) @ self.w
+
+
+def _fixed_rotation(rotation: Householder) -> VolumePreserving:
+    small = rotation.constant is not None or isinstance(rotation, HouseholderConv1x1)  # as small as what it replaces
+    return _Rotation(rotation) if small else _Reflections(rotation)
+
+
 def _fixed(model: Autoencoder) -> Autoencoder:
     """Return a copy of a model that nobody trains any more."""
     model = copy.deepcopy(model).eval().requires_grad_(False)
     for block in model.blocks if isinstance(model, PIE) else ():
         block.bijections = nn.ModuleList(  # type: ignore[assignment]  # ModuleList is not generic
-            _Rotation(one) if isinstance(one, Householder) else one for one in block.bijections
+            _fixed_rotation(one) if isinstance(one, Householder) else one for one in block.bijections
         )
     return model
 
