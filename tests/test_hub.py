@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -60,6 +61,15 @@ def test_a_folder_a_revision_and_the_main_branch(hub: Hub, folders: list[Path]) 
     assert same(load_model(NAME), second)
     assert same(load_model(f"{NAME}@v1"), first)
     assert same(load_model(f"{NAME}@{hub.revisions['someone/small-pie']['main']}"), second)
+
+
+def test_the_card_is_one_and_its_code_runs(hub: Hub, folders: list[Path]) -> None:
+    text = (folders[1] / "README.md").read_text(encoding="utf-8")
+    read = pytest.importorskip("huggingface_hub").ModelCard(text).data
+    assert (read.library_name, read.pipeline_tag) == ("pseudo-invertible-encoder", "unconditional-image-generation")
+    found: dict[str, Any] = {}
+    exec(text.split("```python\n")[1].split("```")[0].replace("owner/name", "someone/small-pie"), found)
+    torch.testing.assert_close(found["exact"], found["images"], atol=1e-4, rtol=0)
 
 
 def test_what_is_in_the_cache_is_not_fetched_again(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:

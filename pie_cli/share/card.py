@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import fields, replace
 from typing import Any
 
@@ -43,6 +43,7 @@ ON_THE_HUB = {
 }
 # Figures of merit that the front matter has; the table of the card has all.
 INDEXED = ("mse", "ssim", "nll", "bits_per_dim", "knn_accuracy", "frechet_distance", "recall")
+ELSEWHERE = ("parameters", "training_seconds")  # which the text has
 
 
 def card(run: Run, model: Autoencoder, licence: str | None) -> str:
@@ -161,14 +162,15 @@ def merit(run: Run, figures: Mapping[str, float]) -> Iterator[str]:
     """Yield the figures of merit, or what training has measured where there was no evaluation."""
     yield "## Figures of merit\n"
     if figures:
-        yield "Of test images, by `pie evaluate`."
-        if run.config.quick:
-            yield "The training was short, and so the figures are of 1,000 of them."
+        epochs = run.config.training.epochs if run.config.training else 0
+        yield "Of test images, by `pie evaluate`." + f" This is a quick run, of {in_epochs(epochs)}." * run.config.quick
+        named = measures_of(classes_of(run))
+        yield "\n| | |\n|:---|---:|"
+        for name in (one for one in named if one in figures and one not in ELSEWHERE):
+            yield f"| {markdown_text(named[name])} | {figures[name]:.4g} |"
+        if "frechet_distance" in figures:
+            yield "\nFréchet distances are in the features of classifiers of these images, not Inception's."
         yield ""
-        yield from _table(
-            (text, f"{figures[n]:.4g}") for n, text in measures_of(classes_of(run)).items() if n in figures
-        )
-        yield "\nFréchet distances are in the features of classifiers of these images, not Inception's.\n"
         return
     mse = _validation_mse(run)
     yield "The run was not evaluated." + (f" MSE of validation images from z alone: {mse:.4g}." if mse else "") + "\n"
@@ -181,12 +183,6 @@ def _validation_mse(run: Run) -> float | None:
     except (OSError, ValueError, KeyError, IndexError):
         return None
     return last if math.isfinite(last) else None
-
-
-def _table(rows: Iterable[tuple[str, str]]) -> Iterator[str]:
-    yield "| | |\n|:---|---:|"
-    for name, value in rows:
-        yield f"| {markdown_text(name)} | {value} |"
 
 
 def training(run: Run) -> Iterator[str]:
