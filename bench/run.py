@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from threadpoolctl import threadpool_limits
 
 from pie_cli.cli.console import in_options
 from pie_cli.errors import FolderError, PIEError
@@ -26,7 +27,7 @@ def options_from(description: str | None, output: Path, repeats: int, **folders:
     formatter = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(f"python -m {name}", description=description, formatter_class=formatter)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    parser.add_argument("--threads", type=int, help="of torch on the CPU; its own number by default")
+    parser.add_argument("--threads", type=int, help="on the CPU; torch's own number by default")
     parser.add_argument("--repeats", type=int, default=repeats, help="default: %(default)s")
     parser.add_argument("--output", type=Path, default=output, help="default: %(default)s")
     for name, about in folders.items():
@@ -39,6 +40,7 @@ def options_from(description: str | None, output: Path, repeats: int, **folders:
     options.device = torch.device(options.device)
     if options.threads is not None:
         torch.set_num_threads(options.threads)
+        threadpool_limits(options.threads)  # NumPy's products have threads of their own
     options.command = shlex.join([*parser.prog.split(), *sys.argv[1:]])
     return options
 
