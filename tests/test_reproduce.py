@@ -149,7 +149,7 @@ def test_the_readmes_commands_run(
     for _, name, *arguments in commands:
         if "--devices" in arguments:  # tested where processes are
             continue
-        arguments = [own if one == "RUN" else one for one in arguments]
+        arguments = [{"RUN": own, "mnist:test": "digits:test"}.get(one, one) for one in arguments]
         arguments += ["--dataset", "digits"] * ("--dataset" not in arguments and name != "export")
         if name == "train":
             sizes = ["--conv-width", "4", "--dense-width", "16", "--couplings", "1"]
