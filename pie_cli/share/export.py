@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Literal
 
 from pie_cli.errors import UsageError, advising
-from pie_cli.io.files import write_folder
+from pie_cli.io.files import check_vacant, write_folder
 from pie_cli.models.base import Autoencoder
 from pie_cli.runs.folder import Run
-from pie_cli.share.export_readme import about_graphs
+from pie_cli.share.export_parts import Computed, Part, largest_difference, parts_of
+from pie_cli.share.export_readme import SUFFIXES, about_graphs
 from pie_cli.share.hub import as_repository
 
 Target = Literal["onnx", "torch", "hub"]
@@ -28,8 +29,7 @@ class Exported:
 
 def check(to: Target, folder: Path, licence: str | None) -> None:
     """Raise UsageError if nothing can be exported there, or so: before anything is computed."""
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UsageError(f"{folder} exists and is not an empty folder; choose another one with `output`")
+    check_vacant(folder, "output")
     if licence is not None and to != "hub":
         raise UsageError(f"`licence` is for `to` hub, whose card states it; leave it out with `to` {to}")
     if licence is not None and not re.fullmatch(r"[a-z0-9][a-z0-9.-]*", licence):
@@ -55,24 +55,30 @@ def export(run: Run, to: Target, folder: Path, licence: str | None = None) -> Ex
     """
     check(to, folder, licence)
     model = run.load_model().requires_grad_(False)
-    difference = None
+    difference: float | None = None
     if to == "hub":
         files = as_repository(run, model, licence)
     else:
-        files, difference = _graphs(to)(model)
-        files["README.md"] = about_graphs(run, model, to).encode()
+        parts, graph = parts_of(model), _graph_for(to)
+        files, difference = {}, 0.0
+        for part in parts:
+            content, compute = graph(part, model)
+            difference = max(difference, largest_difference(part, model, compute))
+            files[f"{part.name}.{SUFFIXES[to]}"] = content
+        files["README.md"] = about_graphs(run, model, parts, to).encode()
     _write(folder, files)
     return Exported([folder / name for name in sorted(files)], difference)
 
 
-def _graphs(to: Target) -> Callable[[Autoencoder], tuple[dict[str, bytes], float]]:
+def _graph_for(to: Literal["onnx", "torch"]) -> Callable[[Part, Autoencoder], tuple[bytes, Computed]]:
+    """Return what makes the file of a part, and what computes from that file what the part does."""
     if to == "onnx":
-        from pie_cli.share.export_onnx import as_onnx
+        from pie_cli.share import export_onnx
 
-        return as_onnx
-    from pie_cli.share.export_torch import as_programs
+        return export_onnx.graph
+    from pie_cli.share import export_torch
 
-    return as_programs
+    return export_torch.graph
 
 
 def _write(folder: Path, files: Mapping[str, bytes]) -> None:

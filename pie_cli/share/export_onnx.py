@@ -9,9 +9,7 @@ from torch import Tensor
 
 from pie_cli.errors import UsageError
 from pie_cli.models.base import Autoencoder
-from pie_cli.share.export_parts import Computed, Part, flat, largest_difference, parts_of, quiet, traced
-
-SUFFIX = ".onnx"
+from pie_cli.share.export_parts import Computed, Part, flat, quiet, traced
 
 
 def check_installed() -> None:
@@ -20,22 +18,8 @@ def check_installed() -> None:
         raise UsageError("`to` onnx needs the extra: pip install 'pseudo-invertible-encoder[onnx]'")
 
 
-def as_onnx(model: Autoencoder) -> tuple[dict[str, bytes], float]:
-    """Return the files of a model by name, and how far ONNX Runtime's results are from torch's.
-
-    Raises PIEError if they differ too much, or the model cannot be exported.
-    """
-    files, differences = {}, list[float]()
-    for part in parts_of(model):
-        content = _graph(part, model)
-        with quiet(part.name):
-            compute = runtime(part, content)
-        differences.append(largest_difference(part, model, compute))
-        files[part.name + SUFFIX] = content
-    return files, max(differences)
-
-
-def _graph(part: Part, model: Autoencoder) -> bytes:
+def graph(part: Part, model: Autoencoder) -> tuple[bytes, Computed]:
+    """Return a part as a file, and what ONNX Runtime makes of that. Raises PIEError if it cannot be exported."""
     program = traced(part, model)
     with quiet(part.name):
         exported = torch.onnx.export(
@@ -43,7 +27,7 @@ def _graph(part: Part, model: Autoencoder) -> bytes:
         )
         assert exported is not None
         content: bytes = exported.model_proto.SerializeToString()
-    return content
+        return content, runtime(part, content)
 
 
 def runtime(part: Part, content: bytes) -> Computed:

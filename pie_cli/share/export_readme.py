@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 from pie_cli.io.text import markdown_text
@@ -10,8 +10,9 @@ from pie_cli.models.base import Autoencoder
 from pie_cli.models.pie import PIE
 from pie_cli.runs.folder import Run
 from pie_cli.share.card import about
-from pie_cli.share.export_parts import parts_of
+from pie_cli.share.export_parts import Part
 
+SUFFIXES = {"onnx": "onnx", "torch": "pt2"}  # of the files
 # How to run the graphs of every model, and the exact ones of a PIE; SHAPE stands for that of an image.
 _CODE = {
     "onnx": (
@@ -46,17 +47,17 @@ again = decode(z, residuals)
 }
 
 
-def about_graphs(run: Run, model: Autoencoder, to: Literal["onnx", "torch"]) -> str:
+def about_graphs(run: Run, model: Autoencoder, parts: Sequence[Part], to: Literal["onnx", "torch"]) -> str:
     """Return the README.md of exported graphs."""
-    return "\n".join(_lines(run, model, to))
+    return "\n".join(_lines(run, model, parts, to))
 
 
-def _lines(run: Run, model: Autoencoder, to: Literal["onnx", "torch"]) -> Iterator[str]:
+def _lines(run: Run, model: Autoencoder, parts: Sequence[Part], to: Literal["onnx", "torch"]) -> Iterator[str]:
     yield f"# {markdown_text(run.label)}\n"
     yield from about(run, model)
     yield "## The files\n\n| file | from | to |\n|:---|:---|:---|"
-    for part in parts_of(model):
-        yield f"| {part.name}.{'onnx' if to == 'onnx' else 'pt2'} | {', '.join(part.takes)} | {', '.join(part.gives)} |"
+    for part in parts:
+        yield f"| {part.name}.{SUFFIXES[to]} | {', '.join(part.takes)} | {', '.join(part.gives)} |"
     shape = ", ".join(map(str, model.image_shape))
     yield f"\nAll tensors are float32. `images` is (batch, {shape}), of values in [0, 1]."
     yield f"`z` is (batch, {model.latent_dim})."
