@@ -87,9 +87,10 @@ def decompress(
     They are exact if the file is lossless. Of a file that is cut, the best that is left is written, and a line says so.
     """
     from pie_cli.codec import files, pictures
+    from pie_cli.io.files import check_vacant
 
     folder = output or Path(file.stem)
-    pictures.check_folder(folder)
+    check_vacant(folder, "output")
     undone = files.undo(file, keep, run, place.results_dir, find_accelerator(place.device))
     written = pictures.write_images(undone.pictures, folder, file.stem)
     if undone.missing:

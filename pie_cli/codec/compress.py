@@ -73,7 +73,7 @@ def compress(
     if not 0 <= fineness <= (0 if lossless else FINEST):
         raise ValueError(f"fineness must lie between 0 and {FINEST}, and be 0 in a lossless file; got {fineness}")
     layers = [Level(tables, sizes, number, fineness) for number in range(keep + 1)]
-    other = otherwise(model)
+    other = otherwise(model) if lossless else model  # only the exact layer compares them
     encoders, exact, errors = [Encoder() for _ in layers], Encoder(), np.zeros(keep + 1)
     for group in _groups(len(pixels), model.image_shape):
         decoded, kept = _encode_levels(model, layers, encoders, pixels[group], errors)

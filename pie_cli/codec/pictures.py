@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
-import zipfile
-import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import prod
@@ -18,14 +15,14 @@ from numpy.typing import NDArray
 from pie_cli.codec.coder import Damaged
 from pie_cli.codec.container import LARGEST_VALUES, Kind
 from pie_cli.codec.names import stored_names
-from pie_cli.data.base import DATASETS
+from pie_cli.data.base import DATASETS, shape_text
 from pie_cli.data.load import ImageSource
 from pie_cli.data.own.arrays import Arrays
 from pie_cli.data.own.listing import PARTS
 from pie_cli.data.own.pictures import Look, Unreadable, noticed
 from pie_cli.data.own.places import LARGEST_FILE, Folder, PictureFiles, Zip, picture_of
 from pie_cli.errors import PIEError, UsageError, advising
-from pie_cli.io.files import read_bytes, write_folder
+from pie_cli.io.files import check_vacant, read_bytes, write_folder
 from pie_cli.io.text import few
 
 if TYPE_CHECKING:
@@ -36,7 +33,6 @@ Shape = tuple[int, int, int]
 Report = Callable[[str], None]
 
 _ARRAYS = (".npy", ".npz")
-_COLOURS = {1: "grey", 3: "colour"}  # by the number of channels
 
 
 @dataclass(frozen=True)
@@ -90,10 +86,7 @@ def _read_array(path: Path, shape: Shape, report: Report) -> Pictures:
     if len({len(one.shape) for one in found}) > 1:
         raise PIEError(f"{path} has images with and without a dimension for the channels; give it one form")
     _check_count(str(path), sum(one.shape[0] for one in found), shape)
-    try:
-        pixels = np.concatenate([one.read() for one in found])
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise PIEError(f"{path} is damaged: {error}; get a good copy") from error
+    pixels = np.concatenate([one.read() for one in found])
     if pixels.ndim == 3:
         return Pictures(pixels[:, None], "grey array")
     return Pictures(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)), "array")
@@ -108,12 +101,9 @@ def _check_count(name: str, count: int, shape: Shape) -> None:
 
 
 def _check_shape(name: str, found: Sequence[int], shape: Shape) -> None:
-    def shown(channels: int, height: int, width: int) -> str:
-        return f"{width}×{height} in {_COLOURS.get(channels, f'{channels} channels')}"
-
     if tuple(found) != shape:
         raise PIEError(
-            f"{name} is {shown(*found)}, and the model takes {shown(*shape)}; "
+            f"{name} is {shape_text(*found)}, and the model takes {shape_text(*shape)}; "
             "scale it first, or name a run of its shape with `run`"
         )
 
@@ -155,7 +145,6 @@ def _pictures_at(path: Path, several: bool, report: Report) -> list[tuple[str, L
         source: PictureFiles = Folder(path, report) if path.is_dir() else Zip(path, report)
         above = f"{path.resolve().name.removesuffix('.zip')}/" if several else ""
         return [(above + "/".join(name), _member(source, index)) for index, name in enumerate(source.files)]
-
     return [(path.name, lambda: picture_of(lambda: read_bytes(path, LARGEST_FILE)))]
 
 
@@ -177,18 +166,10 @@ def write_images(pictures: Pictures, folder: Path, stem: str) -> Path:
     It appears when everything is written. Raises UsageError if the folder holds something, FolderError if it cannot be
     written.
     """
-    check_folder(folder)
+    check_vacant(folder, "output")
     with advising("output"):
         write_folder(folder, lambda temporary: _write_all(pictures, temporary, stem))
     return folder if pictures.kind == "pictures" else folder / f"{stem}.npy"
-
-
-def check_folder(folder: Path) -> None:
-    """Raise UsageError unless a folder is missing or empty."""
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UsageError(f"{folder} exists and is not an empty folder; choose another one with `output`")
-    if folder.exists() and (folder.is_symlink() or os.path.ismount(folder) or folder.samefile(Path())):
-        raise UsageError(f"{folder} cannot be replaced as a whole; choose a new folder inside it with `output`")
 
 
 def _write_all(pictures: Pictures, folder: Path, stem: str) -> None:

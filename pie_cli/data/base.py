@@ -29,6 +29,11 @@ QUICK_IMAGES = 1_000  # test images that quick runs are evaluated on
 HASHED = 1_000  # images hashed at a time, so that memory stays bounded
 
 
+def shape_text(channels: int, height: int, width: int) -> str:
+    """Return what images are like, such as "28×28 in grey"."""
+    return f"{width}×{height} in {({1: 'grey', 3: 'colour'}).get(channels, f'{channels} channels')}"
+
+
 @dataclass(frozen=True)
 class Preprocessing(Settings):
     """What is made of one's own pictures when they are read (docs/OWN_DATA.md has the rules)."""

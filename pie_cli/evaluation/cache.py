@@ -12,9 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pie_cli.data.base import Dataset
-from pie_cli.errors import UnusableRun
 from pie_cli.io.files import read_bytes, read_sealed, write_sealed
-from pie_cli.io.tensors import LARGEST_FILE, digest
+from pie_cli.io.tensors import digest
 from pie_cli.metrics import inception
 from pie_cli.metrics.realism import Panel
 from pie_cli.plots import figures
@@ -47,11 +46,7 @@ def key_of(run: Run, dataset: Dataset, panel: Panel) -> str:
 
 def _model_of(run: Run) -> str:
     """Return the part of a key before the images: the format, the run's configuration and weights."""
-    try:
-        weights = _sha256(read_bytes(run.weights, LARGEST_FILE))
-    except (OSError, ValueError) as error:
-        raise UnusableRun(run.weights, f"{run.weights} is not readable ({error})") from error
-    return f"{_training_of(run)} {weights}"
+    return f"{_training_of(run)} {_sha256(run.read_weights())}"
 
 
 def _training_of(run: Run) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pie_cli.errors import FolderError
+from pie_cli.errors import FolderError, UsageError
 
 LARGEST_JSON = 2**24  # bytes; the program's own files have a few kilobytes
 
@@ -40,6 +40,14 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         if temporary is not None:
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
+
+
+def check_vacant(folder: Path, setting: str, remedy: str = "choose another one with") -> None:
+    """Raise UsageError unless `write_folder` can put a folder here, which `setting` chose: it is missing or empty."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(f"{folder} exists and is not an empty folder; {remedy} `{setting}`")
+    if folder.exists() and (folder.is_symlink() or os.path.ismount(folder) or folder.samefile(Path())):
+        raise UsageError(f"{folder} cannot be replaced as a whole; choose a new folder inside it with `{setting}`")
 
 
 def write_folder(folder: Path, write: Callable[[Path], object]) -> None:
@@ -84,9 +92,14 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as indented JSON, atomically."""
+    write_bytes(path, json_bytes(value))
+
+
+def json_bytes(value: Any) -> bytes:
+    """Return `value` as indented JSON."""
     text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
     # A byte of a path that is no character becomes its escape, which JSON reads back.
-    write_bytes(path, text.encode(errors="backslashreplace"))
+    return text.encode(errors="backslashreplace")
 
 
 def replace_text(path: Path, text: str) -> None:

@@ -30,7 +30,7 @@ from pie_cli.config.run import RunConfig
 from pie_cli.errors import PIEError, UnusableRun
 from pie_cli.io.files import LARGEST_JSON, read_bytes, read_json, write_json
 from pie_cli.io.locks import lock
-from pie_cli.io.tensors import Metadata, Tensors, load_newest, load_tensors, save_tensors
+from pie_cli.io.tensors import LARGEST_FILE, Metadata, Tensors, load_newest, load_tensors, save_tensors
 from pie_cli.models.base import Autoencoder
 from pie_cli.models.registry import LAYOUT, Build, build_model, plain_copy, restore_model
 from pie_cli.runs.heartbeat import FILE, Heartbeat
@@ -166,6 +166,13 @@ class Run:
             tensors |= {name: parameter.half() for name, parameter in model.named_parameters()}
             metadata |= {"parameters": "float16"}
         save_tensors(self.weights, tensors, metadata)
+
+    def read_weights(self) -> bytes:
+        """Return the content of the file of weights. Raises UnusableRun if it cannot be read."""
+        try:
+            return read_bytes(self.weights, LARGEST_FILE)
+        except (OSError, ValueError) as error:
+            raise UnusableRun(self.weights, f"{self.weights} is not readable ({error})") from error
 
     def load_model(self, device: torch.device | str = "cpu") -> Autoencoder:
         """Return the trained model in eval mode.

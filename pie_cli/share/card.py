@@ -12,7 +12,7 @@ import pandas as pd
 
 from pie_cli.config.naming import RESULTS, run_name, train_command
 from pie_cli.config.run import in_epochs
-from pie_cli.data.base import Preprocessing
+from pie_cli.data.base import Preprocessing, shape_text
 from pie_cli.data.named import classes_named
 from pie_cli.evaluation.cache import known
 from pie_cli.evaluation.evaluate import measures_of
@@ -101,19 +101,14 @@ def _printable(value: Any) -> Any:
 def about(run: Run, model: Autoencoder) -> Iterator[str]:
     """Yield what the model is."""
     config = run.config
-    channels, height, width = model.image_shape
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    kind = f"A {KINDS[config.model_name]} of images of {width}×{height} in {_channels(channels)}"
+    kind = f"A {KINDS[config.model_name]} of images of {shape_text(*model.image_shape)}"
     yield f"{kind}, with codes z of {model.latent_dim} numbers and {parameters:,} parameters."
     if isinstance(model, PIE):
         eps2 = number(model.config.eps2)
         yield f"It is an invertible network ([arXiv 2111.00619]({PAPER})), with ε₀² = {eps2} in the range [−1, 1]."
         yield "z alone decodes to an approximation, and z with all residuals to the image itself."
     yield ""
-
-
-def _channels(count: int) -> str:
-    return {1: "grey", 3: "colour"}.get(count, f"{count} channels")
 
 
 def use(model: Autoencoder) -> Iterator[str]:

@@ -18,7 +18,6 @@ from pie_cli.evaluation.cache import known
 from pie_cli.evaluation.evaluate import measures_of
 from pie_cli.io.files import LARGEST_JSON, read_bytes
 from pie_cli.io.provenance import package_version, short_commit
-from pie_cli.io.tensors import LARGEST_FILE
 from pie_cli.io.text import number, one_line
 from pie_cli.models.config import PIEConfig
 from pie_cli.runs.folder import Run
@@ -161,7 +160,7 @@ def provenance(run: Run, dataset: Dataset) -> Iterator[tuple[str, str]]:
         yield "training time", f"{seconds / 60:.1f} min"
     if isinstance(packages := facts.get("packages"), dict):
         yield "packages", ", ".join(f"{one_line(str(name))} {one_line(str(of))}" for name, of in packages.items())
-    yield "SHA-256 of the weights", hashlib.sha256(read_bytes(run.weights, LARGEST_FILE)).hexdigest()
+    yield "SHA-256 of the weights", hashlib.sha256(run.read_weights()).hexdigest()
     yield "page made by", f"version {package_version()}"
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from pie_cli.data.base import Dataset
 from pie_cli.errors import UsageError, advising
 from pie_cli.evaluation.evaluate import grey_levels
-from pie_cli.io.files import write_folder
+from pie_cli.io.files import check_vacant, write_folder
 from pie_cli.metrics import inference
 from pie_cli.models.base import Autoencoder
 from pie_cli.models.priors import Fitted
@@ -28,8 +28,7 @@ def folder_of(run: Run, count: int, what: float | Fitted, seed: int) -> Path:
     """
     stem = what if isinstance(what, str) else f"variance{variance_of(what)}"
     folder = run.figures / f"samples_{count}_{stem}_seed{seed}"
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UsageError(f"{folder} exists and is not an empty folder; remove it, or choose another `figures_dir`")
+    check_vacant(folder, "figures_dir", "remove it, or choose another")
     if (channels := run.config.model.image_shape[0]) not in (1, 3):
         raise UsageError(f"`format` png has images of 1 or 3 channels, and those of {run.folder} have {channels}")
     return folder
