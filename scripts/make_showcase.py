@@ -2,7 +2,7 @@
 """Put a finished run into results/showcase, which comes with the program: its parameters in half precision.
 
     python scripts/make_showcase.py results/pie-d10-eps0.01-seed0
-    python scripts/make_showcase.py      # only fits the tables of compressed files again
+    python scripts/make_showcase.py      # only evaluates it, and fits the tables of compressed files, again
 
 It refuses where that changes the test MSE of decoding from z by 1 % or more.
 """
@@ -14,11 +14,15 @@ import sys
 import tempfile
 from pathlib import Path
 
+import torch
+
 from pie_cli.codec.files import load_pie
 from pie_cli.codec.fitting import fit_tables
 from pie_cli.data.load import load_dataset
+from pie_cli.evaluation.evaluate import evaluate
 from pie_cli.metrics.images import reconstruction_mse
 from pie_cli.metrics.inference import clean, in_batches
+from pie_cli.metrics.realism import Panel
 from pie_cli.models.base import Autoencoder
 from pie_cli.runs.find import SHOWCASE
 from pie_cli.runs.folder import Run
@@ -27,12 +31,14 @@ LARGEST_CHANGE = 0.01
 
 
 def main() -> None:
-    """Copy what describes the run, write its weights, compare what they do, and fit the tables."""
+    """Copy what describes the run, write its weights, compare what they do, evaluate them, and fit the tables."""
     if len(sys.argv) > 1:
         copy(Run.open(Path(sys.argv[1])))
     shown = Run.open(SHOWCASE)
-    images = load_dataset(shown.config.resolved.dataset).train.images
-    fit_tables(load_pie(shown, "cpu"), images, print).save(shown.folder)
+    dataset = load_dataset(shown.config.resolved.dataset)
+    torch.set_num_threads(1)  # as the record's runs are evaluated
+    evaluate(shown, dataset, Panel.load_or_train(SHOWCASE.parent, dataset), "cpu")
+    fit_tables(load_pie(shown, "cpu"), dataset.train.images, print).save(shown.folder)
 
 
 def copy(run: Run) -> None:

@@ -6,7 +6,7 @@ import dataclasses
 import shutil
 import struct
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -24,20 +24,11 @@ from pie_cli.models.base import Autoencoder
 from pie_cli.runs.find import SHOWCASE
 from pie_cli.runs.folder import CODING
 from tests import commands
-from tests.conftest import call
+from tests.conftest import Call, call
 from tests.damage import flip
 from tests.test_failing_files import assert_one_line, full_at
 
 pytest.importorskip("constriction", reason="the extra codec is not installed")
-
-Call = Callable[[str], tuple[int, str, str]]
-
-
-@pytest.fixture
-def run(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Call:
-    """The command line inside this process, in a folder of its own."""
-    monkeypatch.chdir(tmp_path)
-    return lambda arguments: call(arguments, capsys, monkeypatch)
 
 
 @pytest.fixture

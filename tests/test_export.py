@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import subprocess
 import sys
@@ -14,24 +13,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from safetensors.torch import load_file
 
 from pie_cli import PIE, VAE, WAE, PIEConfig, VAEConfig, WAEConfig, load_model, save_model
-from pie_cli.config.run import RunConfig, TrainingConfig
-from pie_cli.data.base import DataConfig
-from pie_cli.evaluation import cache
-from pie_cli.metrics import inference
 from pie_cli.models.base import Autoencoder
-from pie_cli.models.registry import build_model
-from pie_cli.runs.folder import SHARED_WEIGHTS, Run
 from pie_cli.share import export_onnx
-from pie_cli.share.card import card
 from tests import commands, damage, made_up
-from tests.conftest import call, randomise
+from tests.conftest import Call, randomise
 from tests.test_failing_files import assert_one_line, full_at
 
-Call = Callable[[str], tuple[int, str, str]]
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -49,13 +39,6 @@ MODELS: dict[str, Callable[[], Autoencoder]] = {
     "vae": lambda: VAE(VAEConfig(image_shape=(1, 8, 8), latent_dim=3, width=4)),
     "wae": lambda: WAE(WAEConfig(image_shape=(3, 64, 64), latent_dim=3, width=4)),
 }
-
-
-@pytest.fixture
-def run(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Call:
-    """The command line inside this process, in a folder of its own."""
-    monkeypatch.chdir(tmp_path)
-    return lambda arguments: call(arguments, capsys, monkeypatch)
 
 
 def saved(name: str) -> Autoencoder:
@@ -238,122 +221,3 @@ def test_a_full_disk(tmp_path: Path) -> None:
     done = commands.run("sample", "own", "--format", "png", cwd=tmp_path, before=partial(full_at, 10))
     assert_one_line(done, "cannot write own/figures/samples_40_variance1_seed0: File too large", "--figures-dir")
     assert [path.name for path in tmp_path.rglob("*") if "out" in path.name or "samples" in path.name] == []
-
-
-# The repository of a hub
-
-
-def of_own_images(folder: Path, classes: tuple[str, ...] | None, name: str = "my cats") -> Run:
-    """Return an untrained run of images of one's own, at a place that is nobody's business."""
-    sizes: dict[str, Any] = made_up.SIZES
-    config = RunConfig(
-        PIEConfig(image_shape=(3, 64, 64), latent_dim=2, **sizes),
-        TrainingConfig(dataset=name, epochs=3),
-        data=DataConfig(sha256="ab" * 32, classes=classes, image_size=64, pad=True),
-        images="/home/somebody/private",
-    )
-    run = Run(folder, config)
-    run.create()
-    run.save_weights(build_model(config.model))
-    return run
-
-
-def test_the_folder_is_a_run_and_tells_no_place(run: Call) -> None:
-    own = of_own_images(Path("own"), None)
-    code, printed, errors = run("export own --to hub -o out")
-    assert (code, errors) == (0, "")
-    assert printed.split() == ["wrote", "out/README.md", "wrote", "out/config.json", "wrote", f"out/{SHARED_WEIGHTS}"]
-    x = torch.rand(2, 3, 64, 64)
-    assert torch.equal(load_model("out").encode(x), own.load_model().encode(x))
-    for path in Path("out").iterdir():
-        assert b"somebody" not in path.read_bytes()
-    assert run("sample out --count 4")[0] == 0
-    assert run("export out --to hub -o again")[0] == 0
-    assert Path("again/README.md").read_text("utf-8").splitlines()[0] == "---"
-    assert run(f"export {ROOT / 'results' / 'showcase'} --to hub -o shown")[0] == 0
-    assert 'license: "mit"\n' in Path("shown/README.md").read_text("utf-8")
-    assert "license" not in Path("out/README.md").read_text("utf-8")
-
-
-def front(text: str) -> dict[str, Any]:
-    """Return what a card's front matter says, as the Hub reads it."""
-    yaml = pytest.importorskip("yaml")
-    found: dict[str, Any] = yaml.safe_load(text.split("---\n")[1])
-    return found
-
-
-@pytest.mark.parametrize(
-    ("classes", "said"),
-    [
-        (None, "They have no classes."),
-        (("Red Fox", "ねこ"), "They have 2 classes: Red Fox, ねこ."),
-        (("<script>", "a|b\n# c"), "They have 2 classes: &lt;script&gt;, a\\|b\\n# c."),
-        (tuple(map(str, range(99))), "They have 99 classes: 0, 1, 2, 3, 4 and 94 more."),
-    ],
-)
-def test_the_card_of_images_of_ones_own(classes: tuple[str, ...] | None, said: str, tmp_path: Path) -> None:
-    run = of_own_images(tmp_path / "own", classes, name='cats: "{x}" <b>')
-    text = card(run, run.load_model(), "cc-by-4.0")
-    assert said.replace("\\n", "\\\\n") in text or said in text
-    assert front(text)["license"] == "cc-by-4.0"
-    assert "datasets" not in front(text)
-    assert "<b>" not in text.split("```bash\npie train")[0]
-    assert "images of 64×64 in colour" in text
-    assert "They were prepared so: image size 64, pad True." in text
-    assert "The run was not evaluated.\n" in text
-    assert "somebody" not in text
-
-
-def test_the_card_has_the_figures_of_these_weights_alone(tmp_path: Path) -> None:
-    config = RunConfig(PIEConfig(latent_dim=2, **made_up.SIZES), TrainingConfig(dataset="mnist"))  # type: ignore[arg-type]
-    run = Run(tmp_path / "own", config)
-    run.create()
-    run.save_weights(build_model(config.model))
-    (run.folder / "metrics.csv").write_text("epoch,val_mse\n1,0.5\n2,0.0625\n")
-    (run.folder / "provenance.json").write_text(json.dumps({"version": "0.2.0", "wall_seconds": 90, "device": "cpu"}))
-    text = card(run, run.load_model(), None)
-    assert "MSE of validation images from z alone: 0.0625." in text
-    assert "version 0.2.0, cpu, 1.5 minutes." in text
-    numbers = {"mse": 0.01594, "knn_accuracy": 0.9292, "nll": float("nan")}
-    evaluation = cache.Evaluation(numbers, {}, np.zeros(2, np.float32), np.zeros((2, 2), np.float32), {})
-    cache.keep(run.folder / "evaluation.json", f"{cache._model_of(run)} images judges", evaluation)
-    text = card(run, run.load_model(), None)
-    assert "| MSE from z alone | 0.01594 |\n| 5-NN accuracy of z | 0.9292 |\n" in text
-    assert "log p(x)" not in text
-    (index,) = front(text)["model-index"]
-    (result,) = index["results"]
-    assert result["dataset"] == {"type": "ylecun/mnist", "name": "mnist", "split": "test"}
-    assert [(one["type"], one["value"]) for one in result["metrics"]] == [("mse", 0.01594), ("knn_accuracy", 0.9292)]
-    run.save_weights(build_model(config.model))
-    assert "The run was not evaluated." in card(run, run.load_model(), None)
-
-
-# Samples as single images
-
-
-@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 64, 64)])
-def test_samples_as_single_images(shape: tuple[int, int, int], run: Call, monkeypatch: pytest.MonkeyPatch) -> None:
-    """They are those of the figure, in the order of their names, over several batches."""
-    monkeypatch.setattr(inference, "BATCH", 5)
-    own = made_up.run(Path("own"), shape=shape)
-    code, printed, errors = run("sample own --format png --count 12 --sample-seed 3 --std 0.5")
-    assert (code, errors) == (0, "")
-    assert printed.splitlines()[-1] == "wrote own/figures/samples_12_variance0.25_seed3"
-    paths = sorted(Path("own/figures/samples_12_variance0.25_seed3").iterdir())
-    assert [path.name for path in paths] == [f"{number:02}.png" for number in range(12)]
-    _, samples = inference.prior_samples(own.load_model(), 12, 0.5, 3)
-    for path, sample in zip(paths, samples, strict=True):
-        image = Image.open(path)
-        assert image.mode == ("L" if shape[0] == 1 else "RGB")
-        pixels = np.asarray(image).reshape(*shape[1:], shape[0])
-        assert np.array_equal(pixels, sample.clamp(0, 1).mul(255).round().byte().movedim(0, 2).numpy())
-    code, _, errors = run("sample own --format png --count 12 --sample-seed 3 --std 0.5")
-    assert (code, errors.count("\n")) == (2, 1)
-    assert "exists and is not an empty folder; remove it, or choose another --figures-dir" in errors
-
-
-def test_samples_of_a_fitted_prior_as_single_images(run: Call) -> None:
-    made_up.run(Path("own"), shape=(1, 28, 28))
-    code, _, errors = run("sample own --format png --count 3 --prior gaussian --dataset digits")
-    assert (code, errors) == (0, "")
-    assert len(list(Path("own/figures/samples_3_gaussian_seed0").iterdir())) == 3

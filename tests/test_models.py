@@ -140,6 +140,7 @@ class Both(nn.Module):
         return self.model.encode(x), self.model.decode(z, residuals)
 
 
+@pytest.mark.slow
 def test_onnxruntime_computes_what_torch_does(tmp_path: Path) -> None:
     """On the shipped run, with another batch than the example's."""
     model = load_model(SHOWCASE).requires_grad_(False)

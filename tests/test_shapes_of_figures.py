@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from pie_cli.plots import figures
 
-SHAPES = [(1, 28, 28), (3, 32, 32), (3, 64, 64), (1, 20, 60), (4, 96, 32), (3, 256, 256)]
+SHAPES = [(1, 28, 28), (3, 32, 32), (3, 64, 64), (1, 20, 60), (4, 96, 32)]
 
 
 def sheet(rows: int, columns: int, shape: tuple[int, int, int]) -> figures.Array:
@@ -29,7 +29,7 @@ def saved(figure: Figure, folder: Path) -> tuple[int, int]:
     return width, height
 
 
-@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("shape", [*SHAPES, pytest.param((3, 256, 256), marks=pytest.mark.slow)])
 def test_every_figure_of_images_of_any_shape(shape: tuple[int, int, int], tmp_path: Path) -> None:
     grid = figures.image_grid(sheet(4, 10, shape), "title", ["a", "b", "c", "d"])
     assert saved(grid, tmp_path)[1] < 1000

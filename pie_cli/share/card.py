@@ -22,25 +22,11 @@ from pie_cli.models.base import Autoencoder
 from pie_cli.models.config import PIEConfig
 from pie_cli.models.pie import PIE
 from pie_cli.runs.folder import Run
+from pie_cli.share.origins import origin_of
 
 PAPER = "https://arxiv.org/abs/2111.00619"
 PACKAGE = "pseudo-invertible-encoder"
 KINDS = {"pie": "pseudo-invertible encoder (PIE)", "vae": "VAE", "wae": "WAE", "rae": "RAE"}
-# Pages of the sets that have a name, and what the Hub calls those that it has.
-PAGES = {
-    "mnist": "http://yann.lecun.com/exdb/mnist/",
-    "digits": "https://archive.ics.uci.edu/dataset/80",
-    "fashion-mnist": "https://github.com/zalandoresearch/fashion-mnist",
-    "kmnist": "http://codh.rois.ac.jp/kmnist/",
-    "cifar10": "https://www.cs.toronto.edu/~kriz/cifar.html",
-    "svhn": "http://ufldl.stanford.edu/housenumbers/",
-}
-ON_THE_HUB = {
-    "mnist": "ylecun/mnist",
-    "fashion-mnist": "zalando-datasets/fashion_mnist",
-    "cifar10": "uoft-cs/cifar10",
-    "svhn": "ufldl-stanford/svhn",
-}
 # Figures of merit that the front matter has; the table of the card has all.
 INDEXED = ("mse", "ssim", "nll", "bits_per_dim", "knn_accuracy", "frechet_distance", "recall")
 ELSEWHERE = ("parameters", "training_seconds")  # which the text has
@@ -68,12 +54,13 @@ def front_matter(run: Run, figures: Mapping[str, float], licence: str | None) ->
     facts |= {"library_name": PACKAGE, "pipeline_tag": "unconditional-image-generation"}
     facts |= {"tags": [config.model_name, "autoencoder", *["normalizing-flow"] * isinstance(config.model, PIEConfig)]}
     facts |= {"tags": [*facts["tags"], "arxiv:2111.00619"]} if isinstance(config.model, PIEConfig) else {}
-    if config.dataset in ON_THE_HUB:
-        facts["datasets"] = [ON_THE_HUB[config.dataset]]
+    origin = origin_of(config.dataset)
+    on_the_hub = origin.on_the_hub if origin else None
+    facts |= {"datasets": [on_the_hub]} if on_the_hub else {}
     if figures and config.dataset:
         named = measures_of(classes_of(run))
         metrics = [{"type": one, "name": named[one], "value": figures[one]} for one in INDEXED if one in figures]
-        dataset = {"type": ON_THE_HUB.get(config.dataset, config.dataset), "name": config.dataset, "split": "test"}
+        dataset = {"type": on_the_hub or config.dataset, "name": config.dataset, "split": "test"}
         result = {"task": {"type": facts["pipeline_tag"]}, "dataset": dataset, "metrics": metrics}
         facts["model-index"] = [{"name": run_name(config), "results": [result]}]
     return facts
@@ -133,8 +120,9 @@ def data(run: Run) -> Iterator[str]:
         yield "The model was trained elsewhere; its images are not on record.\n"
         return
     if (own := config.data) is None:
-        page = PAGES.get(config.dataset, "")
-        yield f"The training images of [{config.dataset}]({page}), which has terms of its own.\n"
+        origin = origin_of(config.dataset)
+        name = f"[{config.dataset}]({origin.page})" if origin else config.dataset
+        yield f"The training images of {name}, which has terms of its own.\n"
         return
     yield f"Images of its owner's, called {markdown_text(config.dataset)}; SHA-256 `{own.sha256}`."
     if own.classes is None:

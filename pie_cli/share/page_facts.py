@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from pie_cli.config.run import in_epochs
-from pie_cli.data.base import Dataset, DatasetName
+from pie_cli.data.base import Dataset
 from pie_cli.errors import PIEError
 from pie_cli.evaluation.cache import known
 from pie_cli.evaluation.evaluate import measures_of
@@ -21,18 +21,11 @@ from pie_cli.io.provenance import package_version, short_commit
 from pie_cli.io.text import number, one_line
 from pie_cli.models.config import PIEConfig
 from pie_cli.runs.folder import Run
+from pie_cli.share.origins import origin_of
 from pie_cli.share.page_data import Shown
 
 Rows = list[tuple[str, str]]  # what is said of what
 
-LICENCES: dict[DatasetName, str] = {
-    "mnist": "MNIST: Yann LeCun and Corinna Cortes, CC BY-SA 3.0",
-    "digits": "Optical recognition of handwritten digits: E. Alpaydin and C. Kaynak, CC BY 4.0",
-    "fashion-mnist": "Fashion-MNIST: Zalando SE, MIT",
-    "kmnist": "KMNIST: Center for Open Data in the Humanities, CC BY-SA 4.0",
-    "cifar10": "CIFAR-10: Alex Krizhevsky; no licence is stated",
-    "svhn": "SVHN: Stanford University, for non-commercial use",
-}
 SERIES = {  # of metrics.csv: what a chart shows
     "loss per pixel value": {"train_loss": "training", "val_loss": "validation"},
     "MSE from z alone": {"val_mse": "validation"},
@@ -75,7 +68,7 @@ def facts_of(run: Run, dataset: Dataset, shown: Shown) -> Facts:
     """Return the facts of a run. Raises PIEError if its files cannot be understood."""
     evaluation = known(run)
     measures = [*errors(shown), *(figures(evaluation.numbers, dataset.classes) if evaluation else [])]
-    licence = {name: text for name, text in LICENCES.items() if name == dataset.name}
+    origin = origin_of(dataset.name)
     return Facts(
         key=list(key_facts(run, shown)),
         settings=list(settings(run)),
@@ -84,7 +77,7 @@ def facts_of(run: Run, dataset: Dataset, shown: Shown) -> Facts:
         charts=charts(run),
         provenance=list(provenance(run, dataset)),
         licence=[
-            ("images", next(iter(licence.values()), "those of their owners; nothing else is known to this program")),
+            ("images", origin.licence if origin else "those of their owners; nothing else is known to this program"),
             ("program, and this page's script", "MIT licence"),
             ("method", "arXiv 2111.00619"),
         ],
