@@ -35,9 +35,8 @@ def _seeded() -> Iterator[None]:
 
 
 # Files that take half a minute or more, the longest first; the others go out in the order of their names.
-LONGEST = """
-    reproduce kill grid cluster cli models training distributed surroundings claims export own_images signals determinism
-""".split()
+LONGEST = ["reproduce", "kill", "grid", "cluster", "cli", "models", "training", "distributed", "surroundings", "claims"]
+LONGEST += ["export", "own_images", "signals", "determinism"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
