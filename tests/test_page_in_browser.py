@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from pie_cli import PIE, RAE, VAE, PIEConfig, RAEConfig, VAEConfig, save_model
+from pie_cli import PIE, RAE, VAE, WAE, PIEConfig, RAEConfig, VAEConfig, WAEConfig, save_model
 from pie_cli.data.base import Dataset
 from pie_cli.models.base import Autoencoder
 from pie_cli.runs.find import SHOWCASE
@@ -102,6 +102,7 @@ MODELS: dict[str, tuple[Autoencoder, tuple[str, ...] | None]] = {
         None,
     ),
     "VAE": (VAE(VAEConfig(image_shape=(1, 28, 28), latent_dim=3, width=4)), ("a",) * 1),
+    "WAE, colour, 64×64": (WAE(WAEConfig(image_shape=COLOUR, latent_dim=3, width=4)), ("a", "b")),
     "RAE, colour": (
         RAE(RAEConfig(image_shape=(3, 16, 16), latent_dim=20, width=4)),
         tuple("abcdefghijklmnopqrstuvwxyz"),
@@ -208,6 +209,21 @@ def test_a_click_on_the_map_takes_an_image(page: Page) -> None:
     assert page.run("pie.chosen.index") == nearest
     page.run("for (let i = 0; i < 4; i++) document.getElementById('zoom-in').click()")
     assert page.run("pie.map.view.zoom") > 2  # where points become pictures
+
+
+def test_two_fingers_zoom_the_map(page: Page) -> None:
+    page.look(390, 900, dark=False)
+    page.run("document.getElementById('map').scrollIntoView({behavior: 'instant'})")
+    left, top, width, height = page.run(
+        "(b => [b.left, b.top, b.width, b.height])(document.getElementById('map-canvas').getBoundingClientRect())"
+    )
+    for kind, apart in [("Start", 20), *[("Move", 20 + 10 * step) for step in range(1, 9)], ("End", None)]:
+        middle = left + width / 2, top + height / 2
+        fingers = [{"id": side, "x": middle[0] + side * apart, "y": middle[1]} for side in (-1, 1)] if apart else []
+        page.call("Input.dispatchTouchEvent", type=f"touch{kind}", touchPoints=fingers)
+    page.run("new Promise(requestAnimationFrame)")
+    assert page.run("pie.map.view.zoom") > 2
+    assert page.run("pie.map.pointers.size") == 0
 
 
 def test_a_drawing_of_ones_own_is_encoded(page: Page) -> None:
