@@ -13,11 +13,11 @@ OPPONENTS: dict[str, dict[str, Any]] = {
     "VAE, Gaussian likelihood": {"model": "vae", "likelihood": "gaussian", "width": 96, "lr": 2e-2},
     "WAE, λ = 10": {"model": "wae", "width": 96, "lr": 2e-2},
     "WAE, λ = 200": {"model": "wae", "mmd_weight": 200.0, "width": 96, "lr": 2e-2},
-    "autoencoder": {"model": "rae", "latent_weight": 0.0, "decoder_weight": 0.0, "width": 48, "lr": 2e-2},
-    "RAE": {"model": "rae", "width": 48, "lr": 2e-2},
+    "autoencoder": {"model": "rae", "latent_weight": 0.0, "decoder_weight": 0.0, "width": 96, "lr": 2e-2},
+    "RAE": {"model": "rae", "width": 96, "lr": 2e-2},
     "PIE, as few parameters": {"recipe": "stable", "dense_width": 96, "lr": 4e-3},
-    "VAE, as many parameters as PIE": {"model": "vae", "width": 220, "lr": 1e-2},
-    "WAE, λ = 10, as many": {"model": "wae", "width": 220, "lr": 1e-2},
+    "VAE, as many parameters as PIE": {"model": "vae", "width": 256, "lr": 1e-2},
+    "WAE, λ = 10, as many": {"model": "wae", "width": 256, "lr": 1e-2},
 }
 
 

@@ -51,8 +51,13 @@ def test_the_folder_is_a_run_and_tells_no_place(run: Call) -> None:
     assert run("export out --to hub -o again")[0] == 0
     assert Path("again/README.md").read_text("utf-8").splitlines()[0] == "---"
     assert run(f"export {ROOT / 'results' / 'showcase'} --to hub -o shown")[0] == 0
+    Path("out/README.md").write_text("# It knows more than the run")
+    assert run("export out --to hub -o third")[0] == 0
+    assert Path("third/README.md").read_text() == "# It knows more than the run"
+    Path("third/model.safetensors").unlink()
+    assert "third has no model.safetensors; download it again" in run("sample third")[2]
     assert 'license: "mit"\n' in Path("shown/README.md").read_text("utf-8")
-    assert "license" not in Path("out/README.md").read_text("utf-8")
+    assert "license" not in Path("again/README.md").read_text("utf-8")
 
 
 def front(text: str) -> dict[str, Any]:
@@ -80,7 +85,7 @@ def test_the_card_of_images_of_ones_own(classes: tuple[str, ...] | None, said: s
     assert "<b>" not in text.split("```bash\npie train")[0]
     assert "images of 64×64 in colour" in text
     assert "They were prepared so: image size 64, pad True." in text
-    assert "The run was not evaluated.\n" in text
+    assert "No evaluation of these weights is on record.\n" in text
     assert "somebody" not in text
 
 
@@ -105,4 +110,4 @@ def test_the_card_has_the_figures_of_these_weights_alone(tmp_path: Path) -> None
     assert result["dataset"] == {"type": "ylecun/mnist", "name": "mnist", "split": "test"}
     assert [(one["type"], one["value"]) for one in result["metrics"]] == [("mse", 0.01594), ("knn_accuracy", 0.9292)]
     run.save_weights(build_model(config.model))
-    assert "The run was not evaluated." in card(run, run.load_model(), None)
+    assert "No evaluation of these weights is on record." in card(run, run.load_model(), None)

@@ -191,7 +191,7 @@ def test_a_damaged_run(to: str, harm: Callable[[Path], None], run: Call) -> None
         ("export own --to hub -o own", 2, "own exists and is not an empty folder; choose another one with --output"),
         ("export own --to hub -o own/config.json", 2, "exists and is not an empty folder"),
         ("export own --to torch -o out --licence mit", 2, "--licence is for --to hub"),
-        ("export own --to hub -o out --licence My:Own", 2, "--licence 'My:Own' is not one that the Hub knows"),
+        ("export own --to hub -o out --licence My:Own", 2, "--licence 'My:Own' is not as the Hub writes them"),
         ("export own --to hub -o /proc/new", 1, "cannot write /proc/new"),
         ("sample own --format gif", 2, "'--format': 'gif' is not one of 'figure', 'png'"),
         (

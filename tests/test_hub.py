@@ -164,9 +164,9 @@ def test_commands_take_the_name(hub: Hub, tmp_path: Path) -> None:
     )
     done = pie("sample", f"{NAME}@v1", "--count", 4, "--format", "png")
     assert (done.code, done.stderr) == (0, "")
-    folder = tmp_path / "results" / "someone--small-pie" / "figures" / "samples_4_variance1_seed0"
+    folder = tmp_path / "results" / "someone--small-pie--v1" / "figures" / "samples_4_variance1_seed0"
     assert sorted(path.name for path in folder.iterdir()) == ["0.png", "1.png", "2.png", "3.png"]
-    done = pie("export", f"{NAME}@v1", "--to", "hub", "-o", "again", HF_HUB_OFFLINE="1")
+    done = pie("export", f"{NAME}@v1", "--to", "hub", "-o", "again", "--offline")
     assert (done.code, done.stderr) == (0, "")
     assert (
         files(tmp_path / "again")[SHARED_WEIGHTS]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+import math
+import os
 import re
 from functools import partial
 from html.parser import HTMLParser
@@ -17,14 +19,16 @@ from safetensors.torch import load
 from pie_cli import VAE, VAEConfig, save_model
 from pie_cli.data.base import Dataset
 from pie_cli.evaluation import cache
+from pie_cli.paper.report import results_report
 from pie_cli.runs.find import SHOWCASE
 from pie_cli.runs.folder import Run
 from pie_cli.share import page_data, page_weights
 from pie_cli.share.page import PAGE, page_of, write_page
+from pie_cli.share.page_facts import chart_of
 from pie_cli.share.page_html import MODEL_SCRIPTS, WEB, script_of
 from pie_cli.share.page_markdown import as_html
 from tests import commands, made_up
-from tests.conftest import small_pie
+from tests.conftest import Call, small_pie
 from tests.test_failing_files import assert_one_line, full_at
 
 STRANGE = ("</script><script>pwned=1</script>", "数字", "أرقام")
@@ -211,12 +215,59 @@ def test_bad_input_is_one_line_and_leaves_nothing(place: Path) -> None:
     assert "choose another file with --output" in no_folder.stderr
     full = commands.run(*page, "page.html", cwd=place, before=partial(full_at, 10_000))
     assert_one_line(full, "cannot write page.html", "free some space or choose another folder with --output")
-    (place / RUN / "metrics.csv").write_text("epoch\nx\n")
-    assert_one_line(commands.run(*page, "page.html", cwd=place), "metrics.csv cannot be understood")
+    for rows in ("epoch\nx\n", f"epoch,val_mse\n1,{'9' * 400}\n", "epoch,val_mse\n1,2,3\n"):
+        (place / RUN / "metrics.csv").write_text(rows)
+        assert_one_line(commands.run(*page, "page.html", cwd=place), "metrics.csv cannot be understood")
+    (place / RUN / "metrics.csv").unlink()
+    for seconds in (10**400, -5, "NaN"):
+        (place / RUN / "provenance.json").write_text(f'{{"wall_seconds": {seconds}}}')
+        assert_one_line(commands.run(*page, "page.html", cwd=place), "provenance.json cannot be understood")
+    (place / RUN / "provenance.json").unlink()
     weights = place / RUN / "weights.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1000])
     assert_one_line(commands.run(*page, "page.html", cwd=place), "weights.safetensors is damaged")
     assert [path.name for path in place.iterdir()] == ["results"]
+
+
+def test_a_page_replaces_no_pipe_and_follows_a_link(place: Path) -> None:
+    os.mkfifo(place / "pipe")
+    done = commands.run(*PAGE_OF_RUN, "-o", "pipe", cwd=place)
+    assert (done.code, done.stderr) == (2, "error: pipe is no file; choose another file with --output\n")
+    (place / "old.html").touch()
+    (place / "link.html").symlink_to("old.html")
+    assert commands.run(*PAGE_OF_RUN, "-o", "link.html", cwd=place).code == 0
+    assert (place / "link.html").is_symlink()
+    assert (place / "old.html").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("command", ["page run --dataset digits --count 9 -o", "export run --to torch -o"])
+def test_a_model_that_has_diverged_is_one_line(command: str, run: Call) -> None:
+    own = made_up.run(Path("run"), shape=(1, 28, 28))
+    model = own.load_model()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.fill_(1e30)
+    own.save_weights(model)
+    code, _, errors = run(f"{command} out.html")
+    assert (code, errors.count("\n")) == (1, 1)
+    assert "not finite; train it again" in errors
+    assert not Path("out.html").exists()
+
+
+def test_a_chart_has_what_there_is() -> None:
+    one = chart_of("loss", {"training": [2.0], "validation": [math.nan]})
+    assert one is not None
+    assert (one.epochs, len(one.ticks), len(one.lines[0].points)) == (1, 1, 1)
+    assert [line.name for line in one.lines] == ["training"]
+    assert chart_of("loss", {"training": [math.nan, math.inf, 1e300]}) is None
+
+
+def test_links_of_the_report_lead_to_folders_of_any_name(tmp_path: Path) -> None:
+    run = made_up.run(tmp_path / "ev#il 50% | <b>x")
+    run.figures.mkdir()
+    (run.figures / PAGE).touch()
+    links = Seen(results_report("# Results", [run], tmp_path)).all("href")
+    assert {"ev%23il%2050%25%20%7C%20%3Cb%3Ex/figures/page.html"} <= links
 
 
 def test_markdown_becomes_html_and_text_stays_text() -> None:

@@ -15,6 +15,7 @@ from pie_cli.cli.options import _SETTINGS
 from pie_cli.config.naming import RESULTS, run_config, run_name, train_command
 from pie_cli.config.recipes import RECIPES, Recipe
 from pie_cli.config.run import CONFIGS, RunConfig, TrainingConfig
+from pie_cli.data.base import DataConfig
 from pie_cli.errors import UsageError
 from pie_cli.models.config import PIEConfig, VAEConfig
 from pie_cli.runs.folder import Run
@@ -39,6 +40,12 @@ def test_the_classes_defaults_are_the_commands() -> None:
         assert RunConfig(kind(), TrainingConfig()) == run_config(model)
     resolved = RunConfig(PIEConfig(), TrainingConfig()).resolved
     assert (resolved.noise, resolved.init, resolved.anneal, resolved.dequantise) == (0.01, "pca", 0.6, True)
+
+
+def test_images_whose_sides_cannot_be_halved_have_a_name_too() -> None:
+    data = DataConfig(sha256="0" * 64, classes=None)
+    config = run_config(data=data, dataset="odd", image_shape=(1, 7, 9), conv_blocks=0)
+    assert run_name(config) == "pie-odd-d10-eps0.01-convblocks0-seed0"
 
 
 def test_a_recipe_is_a_set_of_defaults_and_an_option_beside_it_wins() -> None:

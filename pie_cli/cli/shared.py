@@ -67,6 +67,7 @@ def export(
             "--license",
         ),
     ] = None,
+    offline: Annotated[bool, opt("Open no network connection.")] = False,
 ) -> None:
     """Write a trained model in a form that other tools load: encode and decode, of a PIE exact ones too.
 
@@ -76,7 +77,7 @@ def export(
     from pie_cli.share import export as exports
 
     exports.check(to, output, licence)
-    exported = exports.export(finished_run(run), to, output, licence)
+    exported = exports.export(finished_run(run, offline=offline), to, output, licence)
     if exported.difference is not None:
         out.print(f"largest difference from the model: {exported.difference:.2g}")
     for path in exported.files:

@@ -80,7 +80,9 @@ def differing(config: RunConfig) -> Iterator[tuple[Field[Any], Any]]:
     config, always = config.unresolved(), {"latent_dim", "eps2", "dataset", "seed", "image_shape"}
     same: dict[str, Any] = {"latent_dim": config.model.latent_dim, "dataset": config.dataset}
     same |= {"eps2": config.model.eps2} if isinstance(config.model, PIEConfig) else {}
-    same |= {"image_shape": config.model.image_shape} if config.data else {}
+    if config.data:  # a shape as large that has defaults: sides that cannot be halved have none
+        channels, *sides = config.model.image_shape
+        same |= {"image_shape": (channels, *(-(-side // 64) * 64 for side in sides))}
     plain = run_config(config.model_name, config.recipe, config.data, **same)
     pairs = [(config.model, plain.model), *([(config.training, plain.training)] if config.training else [])]
     for ours, default in pairs:

@@ -1,6 +1,7 @@
 """Writing files whole or not at all, and reading files that are not trusted: of bounded size and one meaning only."""
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -35,7 +36,7 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         temporary.replace(path)
         _sync_folder(path.parent)
     except OSError as error:
-        raise FolderError(f"cannot write {path}: {error.strerror or error}; free some space or ") from error
+        raise _refused(path, error) from error
     finally:
         if temporary is not None:
             with contextlib.suppress(OSError):
@@ -56,6 +57,7 @@ def write_folder(folder: Path, write: Callable[[Path], object]) -> None:
     Raises FolderError if the operating system refuses; nothing is left behind.
     """
     temporary: Path | None = None
+    made = [parent for parent in folder.parents if not parent.exists()]
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
@@ -65,10 +67,19 @@ def write_folder(folder: Path, write: Callable[[Path], object]) -> None:
             folder.rmdir()
         temporary.rename(folder)
     except OSError as error:
-        raise FolderError(f"cannot write {folder}: {error.strerror or error}; free some space or ") from error
+        raise _refused(folder, error) from error
     finally:
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)
+        for parent in made:
+            with contextlib.suppress(OSError):  # it is not empty, if all has gone well
+                parent.rmdir()
+
+
+def _refused(path: Path, error: OSError) -> FolderError:
+    """Return the error for a file or folder that the operating system refuses to write."""
+    remedy = "free some space or " if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else ""
+    return FolderError(f"cannot write {path}: {error.strerror or error}; {remedy}")
 
 
 def _usual(mode: int) -> int:

@@ -36,6 +36,11 @@ def number(value: float) -> str:
     return short if float(short) == value else repr(value)
 
 
+def duration(seconds: float) -> str:
+    """Return a time in the unit that suits it: 0.8 seconds, 12.3 minutes."""
+    return f"{seconds:.1f} seconds" if seconds < 60 else f"{seconds / 60:.1f} minutes"
+
+
 FEW = 5  # names that a message has
 
 

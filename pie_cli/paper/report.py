@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from pathlib import Path
+from urllib.parse import quote
 
 from pie_cli.io.text import markdown_text
 from pie_cli.paper.claims import Verdict
@@ -41,5 +42,5 @@ def _run(run: Run, folder: Path) -> str:
 
 
 def _link(text: str, path: str) -> str:
-    """Return a link; a path that Markdown could not hold is left out."""
-    return f"[{markdown_text(text)}]({path})" if not set(path) & set("()<>[]\\*` \"'") else markdown_text(text)
+    """Return a link to a path, whose other characters than letters are written as a URL has them."""
+    return f"[{markdown_text(text)}]({quote(path)})"

@@ -17,11 +17,12 @@ config.json.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -31,11 +32,17 @@ from pie_cli.errors import PIEError, UnusableRun
 from pie_cli.io.files import LARGEST_JSON, read_bytes, read_json, write_json
 from pie_cli.io.locks import lock
 from pie_cli.io.tensors import LARGEST_FILE, Metadata, Tensors, load_newest, load_tensors, save_tensors
+from pie_cli.io.text import one_line
 from pie_cli.models.base import Autoencoder
 from pie_cli.models.registry import LAYOUT, Build, build_model, plain_copy, restore_model
 from pie_cli.runs.heartbeat import FILE, Heartbeat
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 CODING = "coding.safetensors"  # of what is made of a model's weights, and goes with them
+LONGEST = 1e12  # seconds of a training; more is no time
+CARD = "README.md"  # of a folder that was exported for a model hub
 SHARED_WEIGHTS = "model.safetensors"  # what model hubs call the weights
 
 
@@ -240,13 +247,33 @@ class Run:
         path = self.folder / "provenance.json"
         try:
             facts = read_json(path)
-            if not isinstance(facts.get("wall_seconds", 0.0), (int, float)):
-                raise ValueError("wall_seconds is not a number")
+            if not (isinstance(seconds := facts.get("wall_seconds", 0.0), (int, float)) and 0 <= seconds < LONGEST):
+                raise ValueError("wall_seconds is not a number of seconds")
         except FileNotFoundError:
             return {}
         except (OSError, ValueError) as error:
             raise PIEError(f"{path} cannot be understood: {error}; restore it or remove it") from error
         return facts
+
+    @property
+    def history(self) -> pd.DataFrame:
+        """What metrics.csv says: a row of numbers for each epoch; empty if it is missing.
+
+        Raises PIEError if it cannot be understood.
+        """
+        import pandas as pd  # it takes as long to import as all the rest, and who loads a model needs it not
+
+        path = self.folder / "metrics.csv"
+        try:
+            table = pd.read_csv(io.BytesIO(read_bytes(path, LARGEST_JSON)))
+            if not isinstance(table.index, pd.RangeIndex):
+                raise ValueError("rows have more fields than the header")
+            return table.astype(float)
+        except FileNotFoundError:
+            return pd.DataFrame()
+        except (OSError, ValueError, OverflowError) as error:
+            reason = one_line(str(error))[:200]
+            raise PIEError(f"{path} cannot be understood: {reason}; restore it or remove it") from error
 
 
 def save_model(model: Autoencoder, run_folder: Path | str, overwrite: bool = False) -> None:

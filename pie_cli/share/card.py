@@ -8,8 +8,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import fields, replace
 from typing import Any
 
-import pandas as pd
-
 from pie_cli.config.naming import RESULTS, run_name, train_command
 from pie_cli.config.run import in_epochs
 from pie_cli.data.base import Preprocessing, shape_text
@@ -17,7 +15,7 @@ from pie_cli.data.named import classes_named
 from pie_cli.evaluation.cache import known
 from pie_cli.evaluation.evaluate import measures_of
 from pie_cli.io.provenance import package_version, short_commit
-from pie_cli.io.text import few, markdown_text, number, one_line
+from pie_cli.io.text import duration, few, markdown_text, number, one_line
 from pie_cli.models.base import Autoencoder
 from pie_cli.models.config import PIEConfig
 from pie_cli.models.pie import PIE
@@ -90,7 +88,8 @@ def about(run: Run, model: Autoencoder) -> Iterator[str]:
     config = run.config
     parameters = sum(parameter.numel() for parameter in model.parameters())
     kind = f"A {KINDS[config.model_name]} of images of {shape_text(*model.image_shape)}"
-    yield f"{kind}, with codes z of {model.latent_dim} numbers and {parameters:,} parameters."
+    numbers = f"{model.latent_dim} number" + "s" * (model.latent_dim > 1)
+    yield f"{kind}, with codes z of {numbers} and {parameters:,} parameters."
     if isinstance(model, PIE):
         eps2 = number(model.config.eps2)
         yield f"It is an invertible network ([arXiv 2111.00619]({PAPER})), with ε₀² = {eps2} in the range [−1, 1]."
@@ -155,17 +154,9 @@ def merit(run: Run, figures: Mapping[str, float]) -> Iterator[str]:
             yield "\nFréchet distances are in the features of classifiers of these images, not Inception's."
         yield ""
         return
-    mse = _validation_mse(run)
-    yield "The run was not evaluated." + (f" MSE of validation images from z alone: {mse:.4g}." if mse else "") + "\n"
-
-
-def _validation_mse(run: Run) -> float | None:
-    """Return the last one that metrics.csv has, if it can be read: the card can do without."""
-    try:
-        last = float(pd.read_csv(run.folder / "metrics.csv")["val_mse"].iloc[-1])
-    except (OSError, ValueError, KeyError, IndexError):
-        return None
-    return last if math.isfinite(last) else None
+    errors = [mse for mse in run.history.get("val_mse", []) if math.isfinite(mse)]
+    known_error = f" MSE of validation images from z alone: {errors[-1]:.4g}." if errors else ""
+    yield f"No evaluation of these weights is on record.{known_error}\n"
 
 
 def training(run: Run) -> Iterator[str]:
@@ -180,7 +171,7 @@ def training(run: Run) -> Iterator[str]:
     known_facts = [f"version {facts['version']}"] if "version" in facts else []
     known_facts += [f"commit {short_commit(facts['commit'])}"] if isinstance(facts.get("commit"), str) else []
     known_facts += [f"{facts[name]}" for name in ("device", "processor") if facts.get(name)]
-    known_facts += [f"{facts['wall_seconds'] / 60:.1f} minutes"] if "wall_seconds" in facts else []
+    known_facts += [duration(facts["wall_seconds"])] if "wall_seconds" in facts else []
     if known_facts:
         yield f"{markdown_text(', '.join(known_facts))}.\n"
 

@@ -33,7 +33,7 @@ def check(to: Target, folder: Path, licence: str | None) -> None:
     if licence is not None and to != "hub":
         raise UsageError(f"`licence` is for `to` hub, whose card states it; leave it out with `to` {to}")
     if licence is not None and not re.fullmatch(r"[a-z0-9][a-z0-9.-]*", licence):
-        raise UsageError(f"`licence` {licence!r} is not one that the Hub knows, such as mit or cc-by-4.0")
+        raise UsageError(f"`licence` {licence!r} is not as the Hub writes them, such as mit or cc-by-4.0")
     if to == "onnx":
         from pie_cli.share.export_onnx import check_installed
 

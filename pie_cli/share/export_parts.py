@@ -185,12 +185,14 @@ def largest_difference(part: Part, model: Autoencoder, compute: Computed) -> flo
     """Return how far results of `compute` are from the model's, over the batch sizes of `BATCHES`.
 
     Of values beyond 1 the difference is relative: float32 has no more digits of them. Raises PIEError if that is more
-    than `TOLERANCE`, or no number.
+    than `TOLERANCE`, or no number, or the model's own results are not finite.
     """
     largest = torch.zeros(())
     for count in BATCHES:
         inputs = part.inputs(*examples(model, count))
         for found, expected in zip(flat(compute(*inputs)), flat(part.model(*inputs)), strict=True):
+            if not expected.isfinite().all():
+                raise PIEError(f"{part.name} of this model gives numbers that are not finite; train it again")
             if found.shape != expected.shape:
                 raise _disagreement(part, f"of shape {tuple(found.shape)} instead of {tuple(expected.shape)}")
             largest = torch.maximum(largest, ((found - expected).abs() / expected.abs().clamp(min=1)).max())

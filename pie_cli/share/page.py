@@ -6,11 +6,12 @@ from collections.abc import Callable
 from math import prod
 from pathlib import Path
 
-from pie_cli.data.base import Dataset
+from pie_cli.data.base import Dataset, shape_text
 from pie_cli.errors import UsageError, advising
 from pie_cli.io.files import write_text
+from pie_cli.metrics.embedding import FEWEST
 from pie_cli.runs.folder import Run
-from pie_cli.share.page_data import Shown, data_of, show
+from pie_cli.share.page_data import MEASURED, Shown, data_of, show
 from pie_cli.share.page_facts import facts_of
 from pie_cli.share.page_html import MODEL_SCRIPTS, as_base64, as_json, rendered
 from pie_cli.share.page_weights import packed_weights
@@ -33,10 +34,13 @@ def write_page(
     Raises PIEError if the run is damaged, UsageError if `output` is no place for a file, FolderError if it cannot be
     written; nothing is left then.
     """
+    # What a link leads to is written; a pipe or a device would be replaced by the file.
     path = output or run.figures / PAGE
-    if output and (path.is_dir() or not path.parent.is_dir()):
-        what = "is a folder" if path.is_dir() else f"cannot be written: {path.parent} is no folder"
-        raise UsageError(f"{path} {what}; choose another file with `output`")
+    if path.is_symlink():
+        path = path.resolve()
+    if output and ((path.exists() and not path.is_file()) or not path.parent.is_dir()):
+        what = "is no file" if path.exists() else f"cannot be written: {path.parent} is no folder"
+        raise UsageError(f"{output} {what}; choose another file with `output`")
     shown = show(run.load_model(device), dataset, count)
     report(f"{len(shown.images):,} test images; making UMAP's plane of their codes")
     page = page_of(run, dataset, shown)
@@ -64,11 +68,13 @@ def page_of(run: Run, dataset: Dataset, shown: Shown) -> str:
         MODEL_SCRIPTS,
         title=run.label,
         values=prod(shape),
-        shape=shape,
+        size=shape_text(*shape),
         model=config.model_name,
         latent_dim=config.model.latent_dim,
         levels=len(getattr(config.model, "residual_sizes", ())),
         classes=dataset.classes,
+        mapped=len(shown.images) >= FEWEST,
+        measured=min(MEASURED, len(shown.images)),
         count=len(shown.images),
         of_all=len(dataset.test),
         facts=facts_of(run, dataset, shown),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import zlib
 from dataclasses import dataclass
 from functools import partial
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from pie_cli.codec.tables import tables_of
 from pie_cli.data.base import Dataset, ImageSet
+from pie_cli.errors import PIEError
 from pie_cli.metrics import inference
 from pie_cli.metrics.embedding import umap_plane
 from pie_cli.metrics.images import squared_error
@@ -42,7 +44,7 @@ def show(model: Autoencoder, dataset: Dataset, count: int | None = None) -> Show
     """Return `count` test images drawn at random, in their order, with their codes.
 
     By default as many as there are, as long as these are at most `MOST` and their pictures fit into `PICTURES` bytes
-    and `VALUES`.
+    and `VALUES`. Raises PIEError if the model computes no finite numbers: it has diverged, say.
     """
     total = len(dataset.test)
     if count is None:
@@ -52,7 +54,10 @@ def show(model: Autoencoder, dataset: Dataset, count: int | None = None) -> Show
     indices = order[:count].sort().values
     images = ImageSet(dataset.test.take(indices), None if dataset.test.labels is None else dataset.test.labels[indices])
     codes = inference.in_batches(model.encode, images, model)
-    return Shown(model, images, indices, codes, errors_of(model, images, codes))
+    shown = Shown(model, images, indices, codes, errors_of(model, images, codes))
+    if not (codes.isfinite().all() and all(map(math.isfinite, shown.errors))):
+        raise PIEError("the model's codes or pictures of the test images are not finite; train it again")
+    return shown
 
 
 def bytes_of_one(images: ImageSet) -> int:

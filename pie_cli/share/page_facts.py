@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-import pandas as pd
-
+from pie_cli.config.naming import RESULTS, train_command
 from pie_cli.config.run import in_epochs
 from pie_cli.data.base import Dataset
-from pie_cli.errors import PIEError
 from pie_cli.evaluation.cache import known
 from pie_cli.evaluation.evaluate import measures_of
-from pie_cli.io.files import LARGEST_JSON, read_bytes
 from pie_cli.io.provenance import package_version, short_commit
-from pie_cli.io.text import number, one_line
+from pie_cli.io.text import duration, number, one_line
 from pie_cli.models.config import PIEConfig
 from pie_cli.runs.folder import Run
 from pie_cli.share.origins import origin_of
@@ -50,8 +46,8 @@ class Line:
     """One series of a chart, in its coordinates."""
 
     name: str
-    points: str
-    last: str
+    points: list[tuple[float, float]]
+    last: str  # of its values
 
 
 @dataclass(frozen=True)
@@ -138,19 +134,21 @@ def figures(numbers: dict[str, float], classes: Sequence[str] | None) -> Iterato
 
 
 def provenance(run: Run, dataset: Dataset) -> Iterator[tuple[str, str]]:
-    """Yield where the run comes from."""
+    """Yield where the run comes from. Where one's own images lay is nobody's business."""
     facts = run.provenance
-    yield "images", one_line(f"{dataset.name}: {dataset.source}")
+    yield "images", one_line(dataset.name)
     if run.config.data is not None:
         yield "SHA-256 of the images", run.config.data.sha256
-    named = {"command": "command", "version": "version", "device": "device", "processor": "processor"}
+    if run.config.training is not None:
+        yield "command", one_line(train_command(replace(run.config, images=None), RESULTS))
+    named = {"version": "version", "device": "device", "processor": "processor"}
     for name, title in {**named, "platform": "platform", "python": "Python"}.items():
         if facts.get(name) is not None:
             yield title, one_line(str(facts[name]))
     if facts.get("commit"):
         yield "commit", short_commit(one_line(str(facts["commit"])))
     if isinstance(seconds := facts.get("wall_seconds"), int | float):
-        yield "training time", f"{seconds / 60:.1f} min"
+        yield "training time", duration(seconds)
     if isinstance(packages := facts.get("packages"), dict):
         yield "packages", ", ".join(f"{one_line(str(name))} {one_line(str(of))}" for name, of in packages.items())
     yield "SHA-256 of the weights", hashlib.sha256(run.read_weights()).hexdigest()
@@ -158,44 +156,46 @@ def provenance(run: Run, dataset: Dataset) -> Iterator[tuple[str, str]]:
 
 
 def charts(run: Run) -> list[Chart]:
-    """Return the learning curve as charts; none where metrics.csv is missing. Raises PIEError if it is damaged."""
-    path = run.folder / "metrics.csv"
-    if not path.exists():
-        return []
-    try:
-        history = pd.read_csv(io.BytesIO(read_bytes(path, LARGEST_JSON)))
-        return [
-            chart_of(title, {name: history[column].astype(float).tolist() for column, name in series.items()})
-            for title, series in SERIES.items()
-        ]
-    except (OSError, ValueError, KeyError) as error:
-        reason = one_line(str(error))[:200]
-        raise PIEError(f"{path} cannot be understood: {reason}; restore it or remove it") from error
+    """Return the learning curve as charts: those that metrics.csv has numbers for."""
+    history = run.history
+    made = [
+        chart_of(title, {name: history[column].tolist() for column, name in series.items() if column in history})
+        for title, series in SERIES.items()
+    ]
+    return [chart for chart in made if chart]
 
 
 LEFT, RIGHT, TOP, BOTTOM = 48, 312, 12, 124  # of a chart
+MOST = 1e30  # of what it shows
 
 
-def chart_of(title: str, series: dict[str, list[float]]) -> Chart:
-    """Return a chart of numbers by epoch; what is not finite is left out."""
-    finite = [value for values in series.values() for value in values if math.isfinite(value)] or [0.0]
-    low, high = min(finite), max(finite)
-    low, high = (low - 0.5, high + 0.5) if low == high else (low, high)
+def chart_of(title: str, series: dict[str, list[float]]) -> Chart | None:
+    """Return a chart of numbers by epoch, None if there are none; what is not finite, or beyond `MOST`, is left out."""
+    shown = {
+        name: [(epoch, value) for epoch, value in enumerate(values) if abs(value) < MOST]  # of nan this is false
+        for name, values in series.items()
+    }
+    every = [value for points in shown.values() for _, value in points]
+    if not every:
+        return None
+    low, high = min(every), max(every)
+    span = high - low or 1.0
     epochs = max(map(len, series.values()))
 
     def x(epoch: int) -> float:
         return LEFT + (RIGHT - LEFT) * epoch / max(1, epochs - 1)
 
     def y(value: float) -> float:
-        return round(BOTTOM - (BOTTOM - TOP) * (value - low) / (high - low), 1)
+        return round(BOTTOM - (BOTTOM - TOP) * ((value - low) / span if low < high else 0.5), 1)
 
     lines = [
         Line(
             name,
-            " ".join(f"{x(epoch):.1f},{y(value)}" for epoch, value in enumerate(values) if math.isfinite(value)),
-            f"{values[-1]:.4g}" if values else "–",
+            [(round(x(epoch), 1), y(value)) for epoch, value in points],
+            f"{points[-1][1]:.4g}",
         )
-        for name, values in series.items()
+        for name, points in shown.items()
+        if points
     ]
-    ticks = [(y(value), f"{value:.3g}") for value in (low, (low + high) / 2, high)]
+    ticks = [(y(value), f"{value:.3g}") for value in sorted({low, (low + high) / 2, high})]
     return Chart(title, lines, ticks, epochs)

@@ -10,8 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pandas as pd
-
 from pie_cli.config.run import RunConfig
 from pie_cli.data.base import Dataset
 from pie_cli.errors import UsageError
@@ -121,7 +119,7 @@ def complete(run: Run) -> None:
     remove_heartbeat(run.folder)
     stem, metrics = run.folder / "learning_curve", run.folder / "metrics.csv"
     if metrics.exists() and not all(stem.with_suffix(suffix).exists() for suffix in (".pdf", ".png")):
-        figures.save(figures.learning_curve(pd.read_csv(metrics), run.label), stem)
+        figures.save(figures.learning_curve(run.history, run.label), stem)
 
 
 def tensorboard_log(run: Run) -> Callable[[], SummaryWriter]:

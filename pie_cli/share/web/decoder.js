@@ -16,6 +16,7 @@ export class Decoder {
     byId("z-back").addEventListener("click", () => this.#show(studio.chosen));
     byId("z-zero").addEventListener("click", () => this.set(new Float32Array(d)));
     byId("z-random").addEventListener("click", () => this.set(normal(d)));
+    byId("ends-help").hidden = d > ENDS;
     this.kept = byId("with-levels").querySelector("input");
     this.kept.addEventListener("change", () => this.draw());
     studio.onChoice((chosen) => this.#show(chosen));

@@ -16,7 +16,7 @@ export class Levels {
     this.decoded = [];
     byId("level-help").textContent = this.coding
       ? "Bytes are what a compressed file takes for z and these levels of this image. Its numbers are rounded, so the MSE in the " +
-        "file is a little larger. A lossless file adds a layer that makes every grey level exact."
+        "file is larger, also with all levels. A lossless file adds a layer that makes every grey level exact."
       : "Bytes need the run's tables for compressed files, which pie compress makes.";
     studio.keep = 0;
     studio.onChoice((chosen) => studio.jobs.start("levels", this.#show(chosen)));

@@ -65,7 +65,7 @@ async function start() {
   const decoder = new Decoder(studio);
   if (model.residualSizes.length) studio.coding = new Levels(studio, () => decoder.draw()).coding;
   studio.map = new CodeMap(studio);
-  new Own(studio, trouble);
+  new Own(studio);
   new Line(studio);
   new Samples(studio);
   studio.take(0);

@@ -113,8 +113,10 @@ export class CodeMap {
     if (!classes || classes.length > NAMED) return;
     this.medians ??= classes.map((_, label) => {
       const own = [...Array(this.studio.count).keys()].filter((i) => this.label(i) === label);
-      const middle = (axis) => own.map((i) => this.view.plane[2 * i + axis]).sort((a, b) => a - b)[own.length >> 1];
-      return own.length ? [middle(0), middle(1)] : null;
+      const { plane } = this.view, middle = (axis) => own.map((i) => plane[2 * i + axis]).sort((a, b) => a - b)[own.length >> 1];
+      const [x, y] = [middle(0), middle(1)], away = (i) => Math.hypot(plane[2 * i] - x, plane[2 * i + 1] - y);
+      const nearest = own.reduce((best, i) => (away(i) < away(best) ? i : best), own[0]);
+      return own.length ? [plane[2 * nearest], plane[2 * nearest + 1]] : null; // where there is a point of its own
     });
     context.font = `600 15px ${themed("--sans")}`;
     context.textAlign = "center";
@@ -126,7 +128,8 @@ export class CodeMap {
     this.medians.forEach((median, label) => {
       if (!median || (this.highlighted.size && !this.highlighted.has(label))) return;
       const name = classes[label].length > 16 ? `${classes[label].slice(0, 15)}…` : classes[label];
-      const place = this.view.at(...median);
+      const [x, y] = this.view.at(...median), half = context.measureText(name).width / 2 + 4;
+      const place = [Math.max(half, Math.min(this.view.sides[0] - half, x)), y];
       context.strokeText(name, ...place);
       context.fillText(name, ...place);
     });

@@ -7,7 +7,7 @@ const LOOKED_AT = 200; // test images that say how an own one is laid
 const EVEN = 20; // grey levels that a background may differ by
 
 export class Own {
-  constructor(studio, onTrouble) {
+  constructor(studio) {
     this.studio = studio;
     const [channels] = studio.shape, usual = usualLook(studio.sprite);
     this.fitting = channels === 1 ? usual.fit : null;
@@ -18,26 +18,32 @@ export class Own {
     for (const name of ["own-fit", "own-invert"]) byId(name).addEventListener("change", () => this.#encode());
     byId("own-clear").addEventListener("click", () => {
       this.board.clear();
+      fit.checked = Boolean(this.fitting);
       this.#encode();
     });
-    if (channels >= 3) {
+    if (channels === 3) {
       byId("own-colour-box").hidden = false;
       const colour = byId("own-colour");
       this.board.ink = colour.value;
       colour.addEventListener("input", () => { this.board.ink = colour.value; });
     }
-    const open = async (file) => {
+    const trouble = byId("own-trouble"), open = async (file) => {
       if (!file) return;
       try {
         this.board.lay(await createImageBitmap(file));
+        trouble.hidden = true;
       } catch {
-        onTrouble(`${file.name} is not a picture that this browser can read.`);
+        trouble.textContent = `${file.name} is not a picture that this browser can read.`;
+        trouble.hidden = false;
         return;
       }
       fit.checked = false; // a picture is taken as it is
       this.#encode();
     };
-    byId("own-file").addEventListener("change", (event) => open(event.target.files[0]));
+    byId("own-file").addEventListener("change", ({ target }) => {
+      open(target.files[0]);
+      target.value = ""; // so that the same file can be opened again
+    });
     const drop = byId("drop");
     const over = (isOver) => (event) => {
       event.preventDefault();
@@ -72,7 +78,7 @@ export class Own {
     paint(byId("own-image"), x, shape, "Your image as the model sees it");
     paint(byId("own-decoded"), decoded, shape, `Your image decoded from z alone, MSE ${error}`);
     byId("own-name").textContent = `from z alone, MSE ${error}`;
-    byId("own-code").textContent = Array.from(z, (value) => value.toFixed(2)).join("  ");
+    byId("own-code").textContent = Array.from(z, (value) => value.toFixed(2).replace("-", "−")).join("  ");
     return error;
   }
 }

@@ -95,12 +95,13 @@ export class Board {
       context.globalCompositeOperation = "source-over";
     }
     const pixels = context.getImageData(0, 0, width, height).data;
-    const ink = fit && inkOf((i) => Math.abs(pixels[4 * i] - this.background) / 255, width, height);
+    const background = pixels[0]; // of a corner: that of a picture, or of what is inverted, may be the other one
+    const ink = fit && inkOf((i) => Math.abs(pixels[4 * i] - background) / 255, width, height);
     if (ink) {
       const copy = document.createElement("canvas"), factor = (fit.longest * Math.max(width, height)) / ink.longest;
       Object.assign(copy, { width, height });
       copy.getContext("2d").drawImage(sheet, 0, 0);
-      context.fillStyle = `rgb(${this.background},${this.background},${this.background})`;
+      context.fillStyle = `rgb(${background},${background},${background})`;
       context.fillRect(0, 0, width, height);
       context.setTransform(factor, 0, 0, factor, fit.x * width - factor * ink.x, fit.y * height - factor * ink.y);
       context.drawImage(copy, 0, 0);
