@@ -12,9 +12,9 @@
 # make docs        the documentation as a site: docs/_build/index.html
 PYTHON ?= python3
 BIN := $(if $(filter Windows_NT,$(OS)),.venv/Scripts,.venv/bin)
-# Two workers of one thread each are faster than one of two: the suite is many small runs. Files go out in the order of
-# tests/conftest.py, the longest first.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+# Three workers of one thread each keep two cores busy: the suite is many small runs, some of which wait for each other.
+# Files go out in the order of tests/conftest.py, the longest first.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 START := $(shell date +%s)
 TORCH ?= cuda
 BUILDER ?= docker podman buildah

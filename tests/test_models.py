@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from pie_cli import PIE, RAE, VAE, WAE, PIEConfig, PIEError, RAEConfig, VAEConfig, WAEConfig, load_model, save_model
+from pie_cli.metrics import classifier
 from pie_cli.models.base import Autoencoder
 from pie_cli.models.config import Scale
 from pie_cli.models.couplings import AdditiveCoupling
@@ -298,6 +299,8 @@ def test_a_model_of_ones_own_becomes_a_run_folder(
 def test_a_model_of_ones_own_is_compared_on_known_images(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Untrained classifiers are enough here, and take no time.
+    monkeypatch.setattr(classifier, "train_classifier", lambda *given: classifier._untrained(*given[:3]))
     save_model(PIE(PIEConfig(latent_dim=4, dense_width=8, conv_width=4, couplings=1)), tmp_path / "own")
     monkeypatch.chdir(tmp_path)
     for command in ("reconstruct own", "reconstruct own --keep 1", "interpolate own", "evaluate own"):
