@@ -24,7 +24,6 @@ NAME = "pie-digits-d4-eps0.01-seed0"
 SIZES = f"{SMALL} --batch-size 64 --epochs 3"
 TRAIN = ["train", "--dataset", "digits", "--results-dir", "results", *SIZES.split()]
 STEPS = 60  # 20 an epoch
-KILLS = 20
 
 
 def often() -> None:
@@ -97,17 +96,18 @@ def resume(folder: Path) -> Done:
     return done
 
 
-def test_killed_at_random_moments(whole: tuple[Run, float], tmp_path: Path) -> None:
-    """Twenty kills at random moments of a process's life: starting up, preparing data, training, writing."""
+@pytest.mark.parametrize("wanted", [8, pytest.param(20, marks=pytest.mark.slow)])
+def test_killed_at_random_moments(wanted: int, whole: tuple[Run, float], tmp_path: Path) -> None:
+    """Kills at random moments of a process's life: starting up, preparing data, training, writing."""
     expected, seconds = whole
     moments, kills, folders = random.Random(0), 0, 0
-    while kills < KILLS:
+    while kills < wanted:
         folder = tmp_path / str(folders)
         folder.mkdir()
         finished = False
         while not finished:
             command = start(*TRAIN, "--resume", cwd=folder, before=often)
-            command.process.join(moments.uniform(0, seconds / 2) if kills < KILLS else None)
+            command.process.join(moments.uniform(0, seconds / 2) if kills < wanted else None)
             command.process.kill()
             done = command.wait()
             assert done.code in (0, -signal.SIGKILL), done.stderr

@@ -97,6 +97,7 @@ def test_table_1_has_the_papers_figures_beside_ours(reproduced: Path) -> None:
     np.testing.assert_allclose(audit_table.iloc[0], table["sharpness"], rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_one_process_makes_the_same_table(reproduced: Path, tmp_path: Path) -> None:
     """Neither the process that trains a run nor the number of processes changes a digit, except of training times."""
     (tmp_path / "quick").mkdir()

@@ -60,7 +60,7 @@ def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
 
 
-@pytest.mark.parametrize("model", ["pie", "vae", "wae", "rae"])
+@pytest.mark.parametrize("model", ["pie", "vae", "wae", pytest.param("rae", marks=pytest.mark.slow)])
 def test_interrupted_training_ends_bit_identical(model: str, digits: Dataset, tmp_path: Path) -> None:
     """Interrupted mid-epoch, at an epoch's end and after the last step but one, and twice from the same seed."""
     whole = small_run(tmp_path / "whole", model)
