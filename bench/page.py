@@ -15,7 +15,7 @@ from pie_cli.io.files import write_text
 from pie_cli.models.pie import PIE
 from pie_cli.runs.find import SHOWCASE
 from pie_cli.runs.folder import Run
-from pie_cli.share.page import write_page
+from pie_cli.share.page import page_of
 from pie_cli.share.page_data import show
 from tests.browser import Page, browser
 
@@ -64,10 +64,11 @@ def main() -> None:
     model = run.load_model()
     assert isinstance(model, PIE)
     with tempfile.TemporaryDirectory() as folder, browser(Path(folder)) as page:
-        path = write_page(run, dataset, "cpu", Path(folder) / "page.html")
+        shown, path = show(model, dataset), Path(folder) / "page.html"
+        write_text(path, page_of(run, dataset, shown))
         page.open(path, *WINDOW)
         version = page.call("Browser.getVersion")["product"]
-        from_z, exact = differences(page, model, show(model, dataset, None).images.images)
+        from_z, exact = differences(page, model, shown.images.images)
         page.run(MOVE)  # until the script is compiled
         repeats = [page.run(MOVE) for _ in range(options.repeats)]
         script, drawn = (Spread(tuple(ms for repeat in repeats for ms in repeat[at])) for at in range(2))

@@ -58,12 +58,14 @@ class Subject:
         compiled: whether the loss goes through torch.compile in training.
         plain: whether its training step is that of textbooks and the peers' tutorials (torch's default Adam and
             `clip_grad_norm_`) instead of this project's.
+        mode: how torch.compile compiles; None is its own choice.
     """
 
     build: Callable[[PIEConfig], Any]
     dtype: torch.dtype = torch.float32
     compiled: bool = False
     plain: bool = False
+    mode: str | None = None
 
     def precision(self, device: torch.device) -> AbstractContextManager[Any]:
         """Return the context to compute in."""
@@ -71,7 +73,7 @@ class Subject:
 
     def compile(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """Return the function that is called, compiled or not."""
-        return torch.compile(function) if self.compiled else function
+        return torch.compile(function, mode=self.mode) if self.compiled else function
 
 
 OURS = "pie"

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import fields, replace
+from dataclasses import fields
 from typing import Any
 
-from pie_cli.config.naming import RESULTS, run_name, train_command
+from pie_cli.config.naming import run_name
 from pie_cli.config.run import in_epochs
 from pie_cli.data.base import Preprocessing, shape_text
 from pie_cli.data.named import classes_named
@@ -20,7 +20,7 @@ from pie_cli.models.base import Autoencoder
 from pie_cli.models.config import PIEConfig
 from pie_cli.models.pie import PIE
 from pie_cli.runs.folder import Run
-from pie_cli.share.origins import origin_of
+from pie_cli.share.origins import command_of, origin_of
 
 PAPER = "https://arxiv.org/abs/2111.00619"
 PACKAGE = "pseudo-invertible-encoder"
@@ -163,10 +163,8 @@ def training(run: Run) -> Iterator[str]:
     """Yield how the model was trained, if that is known."""
     if (given := run.config.training) is None:
         return
-    # Without the place of the images, which is a path on somebody's machine.
-    command = train_command(replace(run.config, images=None), RESULTS)
     yield f"## Training\n\nRecipe {run.config.recipe}, {in_epochs(given.epochs)}, seed {given.seed}:\n"
-    yield f"```bash\n{one_line(command)}\n```\n"
+    yield f"```bash\n{command_of(run.config)}\n```\n"
     facts = run.provenance
     known_facts = [f"version {facts['version']}"] if "version" in facts else []
     known_facts += [f"commit {short_commit(facts['commit'])}"] if isinstance(facts.get("commit"), str) else []

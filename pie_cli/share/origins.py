@@ -1,8 +1,12 @@
-"""Whose the images of the named sets are: for the page of a run and for a model's card."""
+"""What the page of a run and a model's card tell of the images: whose those of a named set are, and nobody's place."""
 
+from dataclasses import replace
 from typing import NamedTuple
 
+from pie_cli.config.naming import RESULTS, train_command
+from pie_cli.config.run import RunConfig
 from pie_cli.data.base import DatasetName
+from pie_cli.io.text import one_line
 
 
 class Origin(NamedTuple):
@@ -43,3 +47,8 @@ ORIGINS: dict[DatasetName, Origin] = {
 def origin_of(dataset: str | None) -> Origin | None:
     """Return where a set comes from; None for images of one's own."""
     return next((origin for name, origin in ORIGINS.items() if name == dataset), None)
+
+
+def command_of(config: RunConfig) -> str:
+    """Return the command that trains a run, on one line, without the place where one's own images lay."""
+    return one_line(train_command(replace(config, images=None), RESULTS))

@@ -5,10 +5,9 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-from pie_cli.config.naming import RESULTS, train_command
 from pie_cli.config.run import in_epochs
 from pie_cli.data.base import Dataset
 from pie_cli.evaluation.cache import known
@@ -17,7 +16,7 @@ from pie_cli.io.provenance import package_version, short_commit
 from pie_cli.io.text import duration, number, one_line
 from pie_cli.models.config import PIEConfig
 from pie_cli.runs.folder import Run
-from pie_cli.share.origins import origin_of
+from pie_cli.share.origins import command_of, origin_of
 from pie_cli.share.page_data import Shown
 
 Rows = list[tuple[str, str]]  # what is said of what
@@ -140,15 +139,15 @@ def provenance(run: Run, dataset: Dataset) -> Iterator[tuple[str, str]]:
     if run.config.data is not None:
         yield "SHA-256 of the images", run.config.data.sha256
     if run.config.training is not None:
-        yield "command", one_line(train_command(replace(run.config, images=None), RESULTS))
+        yield "command", command_of(run.config)
     named = {"version": "version", "device": "device", "processor": "processor"}
     for name, title in {**named, "platform": "platform", "python": "Python"}.items():
         if facts.get(name) is not None:
             yield title, one_line(str(facts[name]))
     if facts.get("commit"):
         yield "commit", short_commit(one_line(str(facts["commit"])))
-    if isinstance(seconds := facts.get("wall_seconds"), int | float):
-        yield "training time", duration(seconds)
+    if "wall_seconds" in facts:
+        yield "training time", duration(facts["wall_seconds"])
     if isinstance(packages := facts.get("packages"), dict):
         yield "packages", ", ".join(f"{one_line(str(name))} {one_line(str(of))}" for name, of in packages.items())
     yield "SHA-256 of the weights", hashlib.sha256(run.read_weights()).hexdigest()
@@ -179,14 +178,14 @@ def chart_of(title: str, series: dict[str, list[float]]) -> Chart | None:
     if not every:
         return None
     low, high = min(every), max(every)
-    span = high - low or 1.0
     epochs = max(map(len, series.values()))
 
     def x(epoch: int) -> float:
         return LEFT + (RIGHT - LEFT) * epoch / max(1, epochs - 1)
 
     def y(value: float) -> float:
-        return round(BOTTOM - (BOTTOM - TOP) * ((value - low) / span if low < high else 0.5), 1)
+        share = (value - low) / (high - low) if low < high else 0.5
+        return round(BOTTOM - (BOTTOM - TOP) * share, 1)
 
     lines = [
         Line(
