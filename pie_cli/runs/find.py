@@ -12,7 +12,6 @@ from pie_cli.config.run import RunConfig
 from pie_cli.data.base import DataConfig, Dataset, Preprocessing
 from pie_cli.data.load import ImageSource
 from pie_cli.errors import PIEError, UnusableRun, UsageError
-from pie_cli.io.text import file_name
 from pie_cli.runs.folder import CARD, SHARED_WEIGHTS, Run
 from pie_cli.runs.hub import HubPlace, fetched_run
 
@@ -46,8 +45,8 @@ def open_run(place: Path | str, offline: bool = False, results_dir: Path = RESUL
     if (on_hub := HubPlace.of(place)) is None:
         return Run.open(Path(place))
     run = fetched_run(on_hub, offline)
-    name = "--".join(filter(None, [on_hub.repository.replace("/", "--"), on_hub.revision]))
-    return run.drawing_into(results_dir / file_name(name) / "figures")
+    name = "/".join(filter(None, [on_hub.repository, on_hub.revision])).replace("/", "--")
+    return run.drawing_into(results_dir / name / "figures")
 
 
 def run_of(config: RunConfig, results_dir: Path) -> Run:
@@ -85,7 +84,7 @@ def finished_run(
             raise UsageError(f"`{name}` {value} is not that of {folder}; leave out one of them")
     if not run.finished and config.training is None:
         raise PIEError(f"{folder} has no weights: they were removed, or saving the model did not finish; save it again")
-    if not run.finished and (run.folder / CARD).exists():  # of a repository
+    if not run.finished and (run.folder / CARD).exists() and not (run.checkpoint.exists() or run.heartbeat):
         raise PIEError(f"{folder} has no {SHARED_WEIGHTS}; download it again, or give hf://owner/name")
     if not run.finished:
         command = train_command(config, folder.parent)

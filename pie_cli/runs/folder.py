@@ -261,7 +261,7 @@ class Run:
 
         Raises PIEError if it cannot be understood.
         """
-        import pandas as pd  # it takes as long to import as all the rest, and who loads a model needs it not
+        import pandas as pd  # which who loads a model does not need
 
         path = self.folder / "metrics.csv"
         try:
