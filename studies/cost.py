@@ -13,7 +13,7 @@ from pie_cli.data.load import load_dataset
 from pie_cli.models.registry import build_model
 from pie_cli.runs.folder import Run
 from pie_cli.training.batches import batches_per_epoch
-from studies.opponents import OPPONENTS
+from studies.opponents import OPPONENTS, WIDE
 from studies.study import Study, write_measured
 from studies.trials import TRIALS
 
@@ -28,7 +28,7 @@ def main() -> None:
 
     torch.set_num_threads(1)
     dataset = load_dataset("mnist")
-    runs = {name: run_config(**settings, epochs=1) for name, settings in OPPONENTS.items()}
+    runs = {name: run_config(**settings, epochs=1) for name, settings in (OPPONENTS | WIDE).items()}
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(REPEATS + 1):
         for name, config in runs.items():

@@ -29,7 +29,7 @@ STUDIES = (
     letter.STUDY, ladder.STUDY, eps2.STUDY,
     capacity.STUDY, schedule.STUDY, scale.STUDY, start.STUDY, sampling.STUDY, beyond.STUDY,
     ideas.STUDY, attempts.STUDY, projection.STUDY, trials.STUDY,
-    opponents.STUDY, cost.STUDY,
+    opponents.STUDY, opponents.AS_MANY, cost.STUDY,
 )  # fmt: skip
 INTRODUCTION = """# Experiments
 
