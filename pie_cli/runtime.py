@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from types import FrameType
-from typing import Any
+from typing import Any, Literal
 
 from pie_cli.errors import Interrupted, UsageError
 
@@ -142,12 +142,43 @@ def slow_bfloat16(accelerator: str) -> bool:
     )
 
 
+def fastest_precision(accelerator: str) -> Literal["32-true", "bf16-mixed"]:
+    """Return "bf16-mixed" for a GPU or a CPU that computes in bfloat16 itself, else "32-true"."""
+    import torch
+
+    if accelerator == "cuda":
+        return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
+    return "bf16-mixed" if accelerator == "cpu" and not slow_bfloat16("cpu") else "32-true"
+
+
 def can_compile(accelerator: str) -> bool:
     """Return whether torch.compile finds what it needs: Triton for a GPU, a C++ compiler for a CPU."""
     if accelerator == "cuda":
         return find_spec("triton") is not None
     compilers = (os.environ.get("CXX"), "g++", "clang++")
     return accelerator == "cpu" and any(shutil.which(name) for name in compilers if name)
+
+
+def compiles(wanted: bool, accelerator: str, report: Callable[[str], None]) -> bool:
+    """Return whether to use torch.compile; `report` gets a line if it is wanted, but there is no compiler."""
+    if wanted and not can_compile(accelerator):
+        report(f"torch.compile finds no compiler for {accelerator} here; training without it")
+        return False
+    return wanted
+
+
+def keep_compiled_code() -> None:
+    """Have torch.compile keep its results in this program's cache folder: a later process then starts in seconds.
+
+    Torch's own place is the folder for temporary files, which a restart empties. It stays where there is no other.
+    """
+    from platformdirs import user_cache_path
+
+    with suppress(RuntimeError, OSError):  # no home folder, or one that cannot be written
+        folder = user_cache_path("pie") / "compiled"
+        folder.mkdir(parents=True, exist_ok=True)
+        if os.access(folder, os.W_OK):
+            os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(folder))
 
 
 def launched_rank() -> int:

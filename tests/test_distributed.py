@@ -18,14 +18,17 @@ import pytest
 import torch
 from torch import Tensor
 
+from pie_cli import runtime
+from pie_cli.cli import given
 from pie_cli.cli.console import speaking_options
+from pie_cli.cli.options import Place
 from pie_cli.config.naming import run_config
 from pie_cli.config.run import RunConfig
 from pie_cli.data.load import load_dataset
 from pie_cli.errors import Interrupted, UsageError
 from pie_cli.io.tensors import load_tensors
 from pie_cli.runs.folder import Run
-from pie_cli.runtime import Execution
+from pie_cli.runtime import Execution, fastest_precision
 from pie_cli.training import distributed
 from pie_cli.training.distributed import plan_execution
 from pie_cli.training.launch import open_for_training
@@ -235,6 +238,25 @@ def test_a_cpu_that_emulates_bfloat16_is_named(
     said: list[str] = []
     plan_execution(config(precision=precision), "cpu", report=said.append)
     assert len(said) == lines
+
+
+@pytest.mark.parametrize(
+    ("accelerator", "emulated", "expected"),
+    [("cpu", True, "32-true"), ("cpu", False, "bf16-mixed"), ("mps", False, "32-true"), ("cuda", True, "bf16-mixed")],
+)
+def test_the_fastest_precision_is_what_the_device_computes_in(
+    accelerator: str, emulated: bool, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runtime, "slow_bfloat16", lambda accelerator: emulated)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: not including_emulation)
+    assert fastest_precision(accelerator) == expected
+
+
+def test_precision_auto_is_resolved_before_the_run_has_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(given, "fastest_precision", lambda accelerator: {"cpu": "bf16-mixed"}[accelerator])
+    images = given.Images({"dataset": "digits"}, Place(device="cpu"))
+    assert given.config({"precision": "auto"}, images).resolved.precision == "bf16-mixed"
+    assert given.config({}, images).resolved.precision == "32-true"
 
 
 def test_mixed_precision_is_part_of_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,13 +26,14 @@ from pie_cli.config.run import RunConfig
 from pie_cli.data.load import ImageSource, load_dataset
 from pie_cli.errors import Interrupted, PIEError
 from pie_cli.io.tensors import load_tensors
+from pie_cli.jobs import worker
 from pie_cli.jobs.grid import train_and_evaluate
 from pie_cli.jobs.place import Place
 from pie_cli.metrics import classifier
 from pie_cli.paper.suite import Suite
 from pie_cli.runs.folder import Run
 from pie_cli.runs.heartbeat import Heartbeat
-from pie_cli.runtime import deferred_signals, one_thread, raise_on_signals
+from pie_cli.runtime import Execution, deferred_signals, one_thread, raise_on_signals
 from tests import commands
 from tests.commands import SMALL
 from tests.conftest import call
@@ -181,6 +182,28 @@ def grid_of(images: ImageSource, seeds: int) -> list[RunConfig]:
     sizes: dict[str, Any] = {"conv_width": 4, "dense_width": 16, "dense_depth": 1, "couplings": 1, "latent_dim": 4}
     settings = images.settings(lambda: images.load(lambda line: None))
     return [run_config(**settings, epochs=3, seed=seed, **sizes) for seed in range(seeds)]
+
+
+@pytest.mark.parametrize("compiler", [True, False])
+def test_a_grid_compiles_if_asked_to_where_it_can(
+    compiler: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runtime, "can_compile", lambda accelerator: compiler)
+    monkeypatch.setattr(worker, "can_compile", lambda accelerator: compiler)
+    said, images = io.StringIO(), noise(tmp_path)
+    suite = Suite.prepare(Console(file=said, width=200), images, tmp_path, "cpu", compile=True)
+    assert ("finds no compiler" in said.getvalue()) is not compiler
+
+    seen: list[Execution] = []
+
+    def train(run: Run, dataset: object, execution: Execution, *_: object, **__: object) -> None:
+        seen.append(execution)
+        raise PIEError("that is all")
+
+    monkeypatch.setattr(worker, "train_run", train)
+    with one_thread():
+        worker.work(worker.Order.of([suite.place.run(*grid_of(images, seeds=1))], suite.place, since=0.0))
+    assert seen == [Execution("cpu", compiled=compiler)]
 
 
 def test_runs_are_pinned_and_one_whose_process_dies_is_set_aside(

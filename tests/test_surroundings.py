@@ -27,6 +27,7 @@ from pie_cli.errors import UsageError
 from pie_cli.metrics import embedding
 from pie_cli.plots import figures
 from pie_cli.runs.find import SHOWCASE
+from pie_cli.runtime import keep_compiled_code
 from tests.commands import SMALL, run
 from tests.conftest import call
 
@@ -184,6 +185,22 @@ def test_data_have_no_folder_without_a_home(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(os.path, "expanduser", lambda path: path)
     with pytest.raises(UsageError, match="data_dir"):
         default_data_dir()
+
+
+@pytest.mark.parametrize(("cache", "kept"), [("cache", True), ("/dev/null/none", False)])
+def test_compiled_code_is_kept_where_it_can_be(
+    cache: str, kept: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "TORCHINDUCTOR_CACHE_DIR"
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", os.path.abspath(cache))
+    monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os, "environ", os.environ.copy())
+    keep_compiled_code()
+    assert os.environ.get(name) == (str(tmp_path / "cache/pie/compiled") if kept else None)
+    os.environ[name] = "mine"
+    keep_compiled_code()
+    assert os.environ[name] == "mine"
 
 
 # Another system

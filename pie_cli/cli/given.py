@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pie_cli.cli.console import out
 from pie_cli.cli.options import FigurePlace, Given, Place, Profile
 from pie_cli.config.naming import run_config
-from pie_cli.runtime import find_accelerator
+from pie_cli.runtime import fastest_precision, find_accelerator
 
 if TYPE_CHECKING:
     from pie_cli.config.run import RunConfig
@@ -94,6 +94,8 @@ class Images:
 
 def config(choice: Given, images: Images) -> RunConfig:
     """Return the configuration that the options mean."""
+    if choice.get("precision") == "auto":
+        choice = choice | {"precision": fastest_precision(find_accelerator(images.place.device))}
     return run_config(**choice, **images.settings())
 
 

@@ -89,8 +89,17 @@ _SETTINGS = {
     for one in fields(kind)
     if one.metadata["option"]
 }
+# A run has the one or the other; which one is "auto" depends on the device.
+_PRECISION = Annotated[
+    Literal["32-true", "bf16-mixed", "auto"] | None,
+    opt(
+        "float32, or float32 with the networks in bfloat16; auto: bfloat16 if the device computes in it.",
+        "32-true",
+        TRAINING,
+    ),
+]
 # To train, every setting is an option; to choose a run, those that are always in its name.
-TrainSettings = Annotated[Given, _CHOICES | _SETTINGS]
+TrainSettings = Annotated[Given, _CHOICES | _SETTINGS | {"precision": _PRECISION}]
 RunChoice = Annotated[Given, _CHOICES | {name: _SETTINGS[name] for name in ("eps2", "latent_dim", "seed")}]
 SuiteChoice = Annotated[
     Given, {"recipe": Annotated[Recipe | None, opt("Train PIE with this recipe alone.", " and ".join(COMPARED), MODEL)]}
@@ -171,7 +180,7 @@ class Processes:
     ] = None
     num_nodes: Annotated[int | None, opt("Machines; each runs this command.", _STARTED, FILES, min=1)] = None
     compile: Annotated[
-        bool, opt("Use torch.compile; the first step takes a minute or two.", True, FILES, "--compile")
+        bool, opt("Use torch.compile: a minute or two the first time, seconds after it.", True, FILES, "--compile")
     ] = False
     recompute: Annotated[
         bool,
@@ -191,6 +200,9 @@ class Profile:
         int | None,
         opt("Runs trained at once; on a CPU, with one thread each.", "one per CPU core, or one per GPU", min=1),
     ] = None
+    compile: Annotated[
+        bool, opt("Use torch.compile, whose result all runs share; see pie train.", True, None, "--compile")
+    ] = False
     scheduler: Annotated[
         str | None,
         opt(

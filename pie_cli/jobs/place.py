@@ -54,6 +54,7 @@ class Place:
         jobs: runs at once; 0 for as many as a cluster takes.
         gpus: those that the runs are pinned to in turn, as CUDA_VISIBLE_DEVICES names them; without any, none is.
         cluster: what trains them; None for processes of this machine.
+        compiled: whether the loss goes through torch.compile, on machines that can.
     """
 
     results_dir: Path
@@ -62,6 +63,7 @@ class Place:
     jobs: int
     gpus: tuple[str, ...] = ()
     cluster: Cluster | None = None
+    compiled: bool = False
 
     def run(self, config: RunConfig) -> Run:
         """Return the run of this configuration."""

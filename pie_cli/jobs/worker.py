@@ -30,7 +30,7 @@ from pie_cli.jobs.process import receive_order
 from pie_cli.metrics.realism import Panel
 from pie_cli.runs.folder import Run
 from pie_cli.runs.heartbeat import reason_of, remove_heartbeat, tell_failure
-from pie_cli.runtime import Execution, find_accelerator, keep_freed_memory, raise_on_signals
+from pie_cli.runtime import Execution, can_compile, find_accelerator, keep_freed_memory, raise_on_signals
 from pie_cli.training.display import Display
 from pie_cli.training.launch import train_run
 
@@ -97,7 +97,8 @@ def work(order: Order) -> None:
             with run.lock():
                 if not run.evaluated:  # another process may just have done it
                     count_deaths(run)
-                    train_run(run, data(), Execution(accelerator()), Display(), evaluate=lambda: judge(run))
+                    execution = Execution(accelerator(), compiled=order.place.compiled and can_compile(accelerator()))
+                    train_run(run, data(), execution, Display(), evaluate=lambda: judge(run))
         except Held:
             return False
         except Exception as error:

@@ -127,8 +127,16 @@ class HouseholderConv1x1(Householder):
 
     def map(self, x: Tensor) -> Tensor:
         with full_precision(x):
-            return torch.einsum("ij,bjhw->bihw", self.matrix(), x)
+            return _at_each_pixel(self.matrix(), x)
 
     def inverse(self, y: Tensor) -> Tensor:
         with full_precision(y):
-            return torch.einsum("ji,bjhw->bihw", self.matrix(), y)
+            return _at_each_pixel(self.matrix().T, y)
+
+
+def _at_each_pixel(matrix: Tensor, x: Tensor) -> Tensor:
+    """Return the product of a matrix (n, n) with the features of each pixel of x, (B, n, H, W).
+
+    One product for each image leaves x as it lies in memory; an einsum, or a convolution, would copy it twice.
+    """
+    return torch.bmm(matrix.expand(x.shape[0], -1, -1), x.flatten(2)).unflatten(2, x.shape[2:])

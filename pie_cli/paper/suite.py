@@ -28,7 +28,7 @@ from pie_cli.jobs.place import Cluster, Place
 from pie_cli.metrics.realism import Panel
 from pie_cli.models.config import PIEConfig
 from pie_cli.runs.folder import Run
-from pie_cli.runtime import cores, find_accelerator, visible_gpus
+from pie_cli.runtime import compiles, cores, find_accelerator, visible_gpus
 from pie_cli.training.launch import check_configuration
 
 PROFILE_EPOCHS = {"quick": 1, "paper": FULL_EPOCHS}
@@ -47,6 +47,7 @@ class Suite:
     def prepare(
         cls, console: Console, images: ImageSource, results_dir: Path, device: str,
         profile: str = "paper", jobs: int | None = None, recipe: Recipe | None = None, scheduler: str | None = None,
+        compile: bool = False,
     ) -> Self:  # fmt: skip
         """Return the suite of a profile; the quick one has a folder of its own and never mixes with full runs.
 
@@ -59,7 +60,8 @@ class Suite:
         folder = results_dir / QUICK if profile == "quick" else results_dir
         gpus = visible_gpus() if accelerator == "cuda" else ()
         jobs = 0 if elsewhere else jobs or (cores() if accelerator == "cpu" else len(gpus) or 1)
-        place = Place(folder, images, accelerator, jobs, gpus, cluster)
+        compiled = compile if elsewhere else compiles(compile, accelerator, console.print)
+        place = Place(folder, images, accelerator, jobs, gpus, cluster, compiled)
         return cls(place, PROFILE_EPOCHS[profile], console, (recipe,) if recipe else COMPARED)
 
     @cached_property

@@ -24,8 +24,8 @@ from pie_cli.models.config import PIEConfig
 from pie_cli.runtime import (
     SIGNALS,
     Execution,
-    can_compile,
     check_machine,
+    compiles,
     ending_at_once,
     ignore_signals,
     slow_bfloat16,
@@ -65,9 +65,7 @@ def plan_execution(
         raise UsageError(f"`num_nodes` {num_nodes}: NODE_RANK must lie between 0 and {num_nodes - 1}, got {number}")
     if recompute and (compiled or not isinstance(config.model, PIEConfig)):
         raise UsageError("`recompute` is for PIE's bijections: it does not go with another model or `compile`")
-    if compiled and not can_compile(accelerator):
-        compiled = False
-        report(f"`compile`: torch.compile finds no compiler for {accelerator} here; training without it")
+    compiled = compiles(compiled, accelerator, report)
     precision = config.resolved.precision
     check_machine(accelerator, devices, precision)
     if precision == "bf16-mixed" and slow_bfloat16(accelerator):

@@ -21,7 +21,7 @@ from pie_cli.io.provenance import provenance
 from pie_cli.models.base import Autoencoder
 from pie_cli.models.pie import PIE
 from pie_cli.runs.folder import Run
-from pie_cli.runtime import Execution, deferred_signals
+from pie_cli.runtime import Execution, deferred_signals, keep_compiled_code
 from pie_cli.training.batches import annealing, batches_per_epoch, epoch_order, loss_weights, training_batch
 from pie_cli.training.display import Display
 from pie_cli.training.distributed import agreed_signal, mean_over_ranks, start_processes
@@ -106,6 +106,8 @@ class _Training:
         self.steps_per_epoch = batches_per_epoch(dataset, self.config)
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # CUDA needs it for deterministic products
         torch.use_deterministic_algorithms(True, warn_only=True)
+        # Filling new memory is an aid to debugging, which takes a fiftieth of a step.
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
         self.fabric = start_processes(self.config, execution)
         if self.fabric.is_global_zero and overwrite:
             run.clear()
@@ -118,6 +120,7 @@ class _Training:
             self.state.model.recompute_activations()
         self.module, self.optimizer = self.fabric.setup(self.state.model, self.state.optimizer)
         if execution.compiled:
+            keep_compiled_code()
             compiled = torch.compile(type(self.state.model).loss)
             self.state.model.loss = MethodType(compiled, self.state.model)  # type: ignore[method-assign]
         self.module.mark_forward_method("loss")
