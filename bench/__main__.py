@@ -12,7 +12,7 @@ import torch
 from bench import speed
 from bench.measure import Spread
 from bench.run import options_from, run_as_command
-from bench.subjects import LEAN, OURS, PEERS
+from bench.subjects import LEAN, OURS, PEERS, worth_measuring
 from bench.worker import Job, Outcome, run
 from pie_cli.io.files import write_text
 
@@ -34,7 +34,7 @@ def main() -> None:
     say("starting up")
     start_up = speed.start_up(options.repeats)
     say("peak memory")
-    cases = product(MEMORY_SUBJECTS, report.MEMORY_BATCHES)
+    cases = product(worth_measuring(MEMORY_SUBJECTS, options.device), report.MEMORY_BATCHES)
     outcomes: dict[tuple[str, int], list[Outcome]] = {case: [] for case in cases}
     for _ in range(MEMORY_REPEATS):
         for (name, batch), found in outcomes.items():

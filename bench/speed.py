@@ -18,7 +18,7 @@ from torch import Tensor
 from bench.floor import Floor
 from bench.measure import Spread, interleaved, seconds
 from bench.remote import Remote
-from bench.subjects import OURS, PEERS, SUBJECTS, TrainingStep, as_trained
+from bench.subjects import OURS, PEERS, SUBJECTS, TrainingStep, as_trained, worth_measuring
 from pie_cli import PIEConfig
 from pie_cli.config.naming import run_config
 from pie_cli.config.run import TrainingConfig
@@ -62,13 +62,15 @@ class Steps:
 
 def training_steps(repeats: int, device: torch.device, threads: int | None) -> Steps:
     """Measure steps of `BATCH` images of random noise: the computation does not depend on the images."""
-    cases: dict[str, tuple[Any, ...]] = {name: (_step, name, device) for name in SUBJECTS}
+    names = worth_measuring(SUBJECTS, device)
+    cases: dict[str, tuple[Any, ...]] = {name: (_step, name, device) for name in names}
     cases |= {GRADIENTS: (_gradients, OURS, device), DATA: (_batch_loader, device), CHECKPOINT: (_checkpoint, device)}
-    cases |= {name: (Floor, PIEConfig(), BATCH, device, *arguments) for name, arguments in FLOORS.items()}
+    floors = worth_measuring(FLOORS, device)
+    cases |= {name: (Floor, PIEConfig(), BATCH, device, *FLOORS[name]) for name in floors}
     with _remotes(cases, device, threads) as remotes:
         first = {name: remotes[name].answer() for name in cases}
         times = interleaved(remotes, repeats, STEPS)
-    return Steps(times, {name: first[name] for name in SUBJECTS})
+    return Steps(times, {name: first[name] for name in names})
 
 
 @contextmanager
@@ -142,7 +144,8 @@ def throughput(repeats: int, device: torch.device, threads: int | None) -> dict[
     counts = {"sample": SAMPLES, "encode": READ, "log_prob": READ}
     found = {}
     for task, count in counts.items():
-        cases = {name: (_reader, name, task, device) for name in (OURS, "pie, bfloat16", *PEERS)}
+        names = worth_measuring((OURS, "pie, bfloat16", *PEERS), device)
+        cases = {name: (_reader, name, task, device) for name in names}
         with _remotes(cases, device, threads) as remotes:
             for remote in remotes.values():
                 remote.answer()

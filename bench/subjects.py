@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +15,7 @@ from pie_cli import PIE, PIEConfig
 from pie_cli.config.naming import run_config
 from pie_cli.errors import PIEError
 from pie_cli.models.rotations import Householder
+from pie_cli.runtime import slow_bfloat16
 from pie_cli.training.loop import clip_gradients
 
 
@@ -97,9 +98,19 @@ SUBJECTS = {
     "normflows": Subject(_normflows, plain=True),
     "FrEIA, our step": Subject(_freia),
     "normflows, our step": Subject(_normflows),
+    "FrEIA, compiled, our step": Subject(_freia, compiled=True),
+    "normflows, compiled, our step": Subject(_normflows, compiled=True),
     "FrEIA, bfloat16, our step": Subject(_freia, torch.bfloat16),
     "normflows, bfloat16, our step": Subject(_normflows, torch.bfloat16),
 }
+
+
+def worth_measuring(names: Iterable[str], device: torch.device) -> list[str]:
+    """Return the names of subjects and floors, without those in bfloat16 where the device only emulates it.
+
+    Emulated, a step takes ten times as long, and nobody should train so.
+    """
+    return [name for name in names if not (slow_bfloat16(device.type) and "bfloat16" in name)]
 
 
 class TrainingStep:
