@@ -16,6 +16,7 @@ from rich.console import Console
 from torch import Tensor
 
 from pie_cli.config.naming import run_config
+from pie_cli.config.run import TrainingConfig
 from pie_cli.data.base import Dataset
 from pie_cli.data.load import load_dataset
 from pie_cli.metrics.images import reconstruction_mse
@@ -27,6 +28,7 @@ from pie_cli.training.display import TrainingDisplay
 from pie_cli.training.state import TrainingState
 
 TARGETS = (0.025, 0.02)
+BATCH = TrainingConfig().batch_size
 EVERY = 50  # steps between looks
 
 
@@ -62,13 +64,15 @@ def main() -> None:
     """Print the MSE at each look, then the seconds at which each target was reached."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--epochs", type=int, default=2, help="length of the schedule")
+    parser.add_argument("--batch-size", type=int, default=BATCH, help="default: %(default)s")
     parser.add_argument("--precision", choices=["32-true", "bf16-mixed"], default="32-true")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     keep_freed_memory()
     dataset, reached = load_dataset("mnist"), dict[float, float]()
     loop.TrainingState = watch(dataset, reached)  # type: ignore[misc]
-    config = run_config(latent_dim=10, epochs=arguments.epochs, precision=arguments.precision)
+    settings = {"epochs": arguments.epochs, "batch_size": arguments.batch_size, "precision": arguments.precision}
+    config = run_config(latent_dim=10, **settings)
     with tempfile.TemporaryDirectory() as folder:
         try:
             run = Run(Path(folder) / "run", config)
