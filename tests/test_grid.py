@@ -191,7 +191,7 @@ def test_a_grid_compiles_if_asked_to_where_it_can(
     monkeypatch.setattr(runtime, "can_compile", lambda accelerator: compiler)
     monkeypatch.setattr(worker, "can_compile", lambda accelerator: compiler)
     said, images = io.StringIO(), noise(tmp_path)
-    suite = Suite.prepare(Console(file=said, width=200), images, tmp_path, "cpu", compile=True)
+    suite = Suite.prepare(Console(file=said, width=200), images, tmp_path, "cpu", compiled=True)
     assert ("finds no compiler" in said.getvalue()) is not compiler
 
     seen: list[Execution] = []

@@ -19,7 +19,7 @@ from pie_cli.cli.console import speaking_options
 from pie_cli.config.naming import run_config
 from pie_cli.config.run import RunConfig
 from pie_cli.data.base import Dataset
-from pie_cli.errors import Interrupted, PIEError
+from pie_cli.errors import Interrupted, PIEError, UsageError
 from pie_cli.io.tensors import load_tensors, save_tensors
 from pie_cli.models.pie import PIE
 from pie_cli.runs.folder import Run, load_model
@@ -89,6 +89,20 @@ def test_another_seed_gives_other_weights(digits: Dataset, tmp_path: Path) -> No
         train(run, digits, Execution("cpu"), silent())
         weights.append(load_tensors(run.weights)[0])
     assert not same(*weights)
+
+
+def test_fewer_training_images_are_always_the_same_ones(digits: Dataset, tmp_path: Path) -> None:
+    few, chosen = small_run(tmp_path / "few", epochs=1, train_images=600), small_run(tmp_path / "chosen", epochs=1)
+    train(few, digits, Execution("cpu"), silent())
+    train(chosen, replace(digits, train=digits.train.some(600)), Execution("cpu"), silent())
+    assert same(load_tensors(few.weights)[0], load_tensors(chosen.weights)[0])
+    assert Run.open(few.folder).config.differences(chosen.config) == ["train_images: 600, now None"]
+    assert run_config(train_images=600).quick
+
+    too_few = small_run(tmp_path / "too few", train_images=5)
+    with pytest.raises(UsageError, match="exceeds the 5 training images"):
+        train(too_few, digits, Execution("cpu"), silent())
+    assert not too_few.folder.exists()
 
 
 def test_training_learns(digits: Dataset, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import typer
 from pie_cli.cli.console import in_options
 from pie_cli.config.naming import RESULTS, flags_of, option_of
 from pie_cli.config.recipes import COMPARED, RECIPES, Recipe
-from pie_cli.config.run import CONFIGS, ModelName, TrainingConfig
+from pie_cli.config.run import CONFIGS, FULL_EPOCHS, QUICK_TRAIN_IMAGES, ModelName, TrainingConfig
 from pie_cli.data.base import DATASETS, Preprocessing
 from pie_cli.io.text import number
 from pie_cli.settings import Settings, bounds_of, choices_of, hints_of, plain_type, speaks
@@ -194,13 +194,16 @@ class Profile:
 
     profile: Annotated[
         Literal["quick", "paper"],
-        opt("quick: 1 epoch per run, in a separate folder quick/, marked quick; paper: 10 epochs."),
+        opt(
+            f"quick: 1 epoch of {QUICK_TRAIN_IMAGES:,} images per run, in a separate folder quick/, marked quick; "
+            f"paper: {FULL_EPOCHS} epochs of all."
+        ),
     ] = "quick"
     jobs: Annotated[
         int | None,
         opt("Runs trained at once; on a CPU, with one thread each.", "one per CPU core, or one per GPU", min=1),
     ] = None
-    compile: Annotated[
+    compiled: Annotated[
         bool, opt("Use torch.compile, whose result all runs share; see pie train.", True, None, "--compile")
     ] = False
     scheduler: Annotated[

@@ -183,4 +183,5 @@ def headline(config: RunConfig) -> str:
         parts.append(f"ε₀² = {number(config.model.eps2)} (ε₀ = {math.sqrt(config.model.eps2):.3g})")
         parts.append(f"noise variance {number(training.noise or 0.0)}")
     parts.append(f"{in_epochs(training.epochs)} of batches of {training.batch_size}")
+    parts += [f"{training.train_images:,} images"] if training.train_images else []
     return ", ".join([*parts, f"learning rate {number(training.lr or 0.0)}, {training.precision}"])

@@ -133,6 +133,10 @@ class Dataset:
         """
         return replace(self, test=self.test.some(QUICK_IMAGES), is_quick=True)
 
+    def limited(self, count: int | None) -> Dataset:
+        """The same with so many training images, drawn at random: always the same ones. None stands for all."""
+        return self if count is None or count >= len(self.train) else replace(self, train=self.train.some(count))
+
     @property
     def image_shape(self) -> tuple[int, int, int]:
         """(C, H, W)."""

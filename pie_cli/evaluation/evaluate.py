@@ -93,6 +93,8 @@ def evaluate(run: Run, dataset: Dataset, panel: Panel, device: str) -> Evaluatio
     evaluation = kept(path, key)
     if evaluation is None:
         model = run.load_model(device)
+        if run.config.training:
+            dataset = dataset.limited(run.config.training.train_images)
         numbers = {"parameters": float(sum(p.numel() for p in model.parameters()))}
         numbers["training_seconds"] = float(run.provenance.get("wall_seconds", math.nan))
         codes, known = (in_batches(model.encode, of, model) for of in (dataset.test, dataset.train))

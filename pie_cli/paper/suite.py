@@ -11,7 +11,7 @@ from rich.console import Console
 
 from pie_cli.config.naming import QUICK, run_config, run_name, train_command
 from pie_cli.config.recipes import COMPARED, RECIPES, Recipe
-from pie_cli.config.run import FULL_EPOCHS, RunConfig, in_epochs
+from pie_cli.config.run import FULL_EPOCHS, QUICK_TRAIN_IMAGES, RunConfig, in_epochs
 from pie_cli.constants import EPS2_VALUES, SHARPNESS_LATENT_DIM
 from pie_cli.data.base import Dataset
 from pie_cli.data.load import ImageSource
@@ -47,7 +47,7 @@ class Suite:
     def prepare(
         cls, console: Console, images: ImageSource, results_dir: Path, device: str,
         profile: str = "paper", jobs: int | None = None, recipe: Recipe | None = None, scheduler: str | None = None,
-        compile: bool = False,
+        compiled: bool = False,
     ) -> Self:  # fmt: skip
         """Return the suite of a profile; the quick one has a folder of its own and never mixes with full runs.
 
@@ -60,7 +60,7 @@ class Suite:
         folder = results_dir / QUICK if profile == "quick" else results_dir
         gpus = visible_gpus() if accelerator == "cuda" else ()
         jobs = 0 if elsewhere else jobs or (cores() if accelerator == "cpu" else len(gpus) or 1)
-        compiled = compile if elsewhere else compiles(compile, accelerator, console.print)
+        compiled = compiled if elsewhere else compiles(compiled, accelerator, console.print)
         place = Place(folder, images, accelerator, jobs, gpus, cluster, compiled)
         return cls(place, PROFILE_EPOCHS[profile], console, (recipe,) if recipe else COMPARED)
 
@@ -113,6 +113,7 @@ class Suite:
     ) -> RunConfig:  # fmt: skip
         """Return the configuration of a run in this profile."""
         settings = {"latent_dim": latent_dim, "seed": seed, **self.of_images, **settings}
+        settings |= {"train_images": QUICK_TRAIN_IMAGES} if self.quick else {}
         return run_config(model, recipe, epochs=self.epochs, eps2=eps2, **settings)
 
     def eps2_values(self, latent_dim: int) -> Sequence[float]:
@@ -140,8 +141,9 @@ class Suite:
             raise PIEError(f"{len(missing)} of {len(runs)} runs are not trained; train them with: {commands}")
         if missing:
             profile, names = " (quick profile)" if self.quick else "", ", ".join(map(run_name, missing))
+            images = f" of at most {QUICK_TRAIN_IMAGES:,} images" if self.quick else ""
             self.console.print(
-                f"training {len(missing)} of {len(runs)} runs{profile}, {in_epochs(self.epochs)} each, "
+                f"training {len(missing)} of {len(runs)} runs{profile}, {in_epochs(self.epochs)} each{images}, "
                 f"{self.place.at_once}, into {self.place.results_dir}: {names}"
             )
         if not all(run.evaluated for run in runs.values()):

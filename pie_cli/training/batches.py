@@ -13,9 +13,10 @@ from pie_cli.models.config import PIEConfig
 
 def batches_per_epoch(dataset: Dataset, config: TrainingConfig) -> int:
     """Return the number of whole batches in the training images. Raises UsageError if there is none."""
-    if len(dataset.train) < config.batch_size:
-        raise UsageError(f"`batch_size` {config.batch_size} exceeds the {len(dataset.train)} training images")
-    return len(dataset.train) // config.batch_size
+    images = min(len(dataset.train), config.train_images or len(dataset.train))
+    if images < config.batch_size:
+        raise UsageError(f"`batch_size` {config.batch_size} exceeds the {images} training images")
+    return images // config.batch_size
 
 
 def epoch_order(images: int, seed: int, epoch: int) -> Tensor:

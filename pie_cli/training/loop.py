@@ -113,7 +113,7 @@ class _Training:
             run.clear()
         if self.fabric.is_global_zero and not run.exists:
             run.create()
-        self.images = _near(dataset.train, self.fabric.device)
+        self.images = _near(dataset.limited(self.config.train_images).train, self.fabric.device)
         self.order = torch.empty(0)
         self.state = self._begin(display)
         if execution.recompute and isinstance(self.state.model, PIE):
