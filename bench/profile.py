@@ -33,7 +33,8 @@ def main() -> None:
     """Profile, and write the page."""
     keep_freed_memory()
     # The profiler's records take memory from the allocator too. New pages would be charged to the step's operations.
-    del [torch.ones(TOUCHED) for _ in range(3)][:]
+    touched = [torch.ones(TOUCHED) for _ in range(3)]
+    del touched
     config, cpu = PIEConfig(), torch.device("cpu")
     step = TrainingStep(SUBJECTS[OURS], config, torch.rand(BATCH, *config.image_shape))
     for _ in range(WARM_UP):

@@ -39,13 +39,13 @@ def main() -> None:
 
     dataset = load_dataset("mnist")
     load_or_train_classifiers(RUNS.parent, dataset.train, dataset.name)  # the record's, in a checkout
-    rows = recorded()
+    rows, done = recorded(failed=True), recorded()  # what failed is measured again, and stands in its table until then
     wanted = {study.options(variant): study.brief for study in studies for variant in study.variants}
-    missing = {options: brief for options, brief in wanted.items() if options not in rows}
+    missing = {options: brief for options, brief in wanted.items() if options not in done}
     _write(studies, rows)
     with ThreadPoolExecutor(arguments.jobs) as pool:
-        for done in as_completed([pool.submit(measure, *one) for one in missing.items()]):
-            row = done.result()
+        for future in as_completed([pool.submit(measure, *one) for one in missing.items()]):
+            row = future.result()
             rows[str(row["options"])] = row
             print(row["options"], row.get("remark") or f"MSE {row['mse']:.4f}", sep=": ", flush=True)
             _write(studies, rows)

@@ -97,8 +97,8 @@ def _shortened(mse_by_epoch: str) -> str:
     return mse_by_epoch if len(epochs) <= 6 else " ".join([*epochs[:5], "…", epochs[-1]])
 
 
-def recorded() -> dict[str, Row]:
-    """Return the rows of all tables by their options, without those of trainings that failed."""
+def recorded(failed: bool = False) -> dict[str, Row]:
+    """Return the rows of all tables by their options; those of trainings that failed only with `failed`."""
     tables = [pd.read_csv(path) for path in sorted(TABLES.glob("*.csv"))]
     rows: list[Row] = [row for table in tables for row in table.drop(columns="variant").to_dict("records")]
-    return {str(row["options"]): row for row in rows if not isinstance(row.get("remark"), str)}
+    return {str(row["options"]): row for row in rows if failed or not isinstance(row.get("remark"), str)}

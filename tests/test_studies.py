@@ -115,6 +115,7 @@ def test_record_is_read_back_whole_but_for_failed_trainings(tmp_path: Path, monk
 
     rows = recorded()
     assert set(rows) == {"--epochs 3", "--epochs 6"}
+    assert recorded(failed=True)[str(bad["options"])]["remark"] == bad["remark"]
     assert {name: rows["--epochs 3"][name] for name in good} == good
     table = pd.read_csv(tmp_path / "one.csv")
     assert list(table["variant"]) == ["good", "bad", "longer"]
