@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
+from pathlib import Path
 from types import FrameType
 from typing import Any, Literal
 
@@ -128,9 +129,15 @@ def check_machine(accelerator: str, devices: int, precision: str) -> None:
     there = {"cuda": torch.cuda.device_count(), "mps": 1}.get(accelerator, devices)
     if devices > there:
         raise UsageError(f"`devices` {devices}: this machine has only {there} {accelerator} device(s); use no more")
-    bfloat16 = precision == "bf16-mixed" and accelerator == "cuda"
-    if bfloat16 and not torch.cuda.is_bf16_supported(including_emulation=False):
+    if precision == "bf16-mixed" and accelerator == "cuda" and not _gpu_has_bfloat16():
         raise UsageError(f"`precision` {precision}: this GPU does not compute in bfloat16; use `precision` 32-true")
+
+
+def _gpu_has_bfloat16() -> bool:
+    """Return whether the GPU computes in bfloat16 itself."""
+    import torch
+
+    return torch.cuda.is_bf16_supported(including_emulation=False)
 
 
 def slow_bfloat16(accelerator: str) -> bool:
@@ -144,11 +151,8 @@ def slow_bfloat16(accelerator: str) -> bool:
 
 def fastest_precision(accelerator: str) -> Literal["32-true", "bf16-mixed"]:
     """Return "bf16-mixed" for a GPU or a CPU that computes in bfloat16 itself, else "32-true"."""
-    import torch
-
-    if accelerator == "cuda":
-        return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
-    return "bf16-mixed" if accelerator == "cpu" and not slow_bfloat16("cpu") else "32-true"
+    has_bfloat16 = {"cuda": _gpu_has_bfloat16, "cpu": lambda: not slow_bfloat16("cpu")}
+    return "bf16-mixed" if accelerator in has_bfloat16 and has_bfloat16[accelerator]() else "32-true"
 
 
 def can_compile(accelerator: str) -> bool:
@@ -167,15 +171,20 @@ def compiles(wanted: bool, accelerator: str, report: Callable[[str], None]) -> b
     return wanted
 
 
+def cache_folder() -> Path:
+    """Return this program's cache folder on the platform. Raises RuntimeError if the user has no home folder."""
+    from platformdirs import user_cache_path
+
+    return user_cache_path("pie")
+
+
 def keep_compiled_code() -> None:
     """Have torch.compile keep its results in this program's cache folder: a later process then starts in seconds.
 
     Torch's own place is the folder for temporary files, which a restart empties. It stays where there is no other.
     """
-    from platformdirs import user_cache_path
-
     with suppress(RuntimeError, OSError):  # no home folder, or one that cannot be written
-        folder = user_cache_path("pie") / "compiled"
+        folder = cache_folder() / "compiled"
         folder.mkdir(parents=True, exist_ok=True)
         if os.access(folder, os.W_OK):
             os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(folder))

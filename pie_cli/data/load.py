@@ -10,6 +10,7 @@ from typing import Any, Self
 from pie_cli.data.base import DATASETS, Dataset, Preprocessing
 from pie_cli.data.named import load_named
 from pie_cli.errors import UsageError
+from pie_cli.runtime import cache_folder
 
 Progress = Callable[[int, int], None]  # how many of how many images are prepared
 
@@ -23,10 +24,8 @@ def default_data_dir() -> Path:
 
     Raises UsageError if the user has no home folder, and so no cache.
     """
-    from platformdirs import user_cache_path
-
     try:
-        return user_cache_path("pie")
+        return cache_folder()
     except RuntimeError as error:
         raise UsageError("this user has no home folder to keep data in; choose a folder with `data_dir`") from error
 
