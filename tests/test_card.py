@@ -17,6 +17,7 @@ from pie_cli.evaluation import cache
 from pie_cli.models.registry import build_model
 from pie_cli.runs.folder import SHARED_WEIGHTS, Run
 from pie_cli.share.card import card
+from pie_cli.share.page_facts import settings
 from tests import made_up
 from tests.conftest import Call
 
@@ -111,3 +112,13 @@ def test_the_card_has_the_figures_of_these_weights_alone(tmp_path: Path) -> None
     assert [(one["type"], one["value"]) for one in result["metrics"]] == [("mse", 0.01594), ("knn_accuracy", 0.9292)]
     run.save_weights(build_model(config.model))
     assert "No evaluation of these weights is on record." in card(run, run.load_model(), None)
+
+
+def test_a_training_on_some_of_the_images_says_on_how_many(tmp_path: Path) -> None:
+    """Of ten epochs, it is a quick run all the same."""
+    config = RunConfig(PIEConfig(latent_dim=2, **made_up.SIZES), TrainingConfig(train_images=500))  # type: ignore[arg-type]
+    run = Run(tmp_path / "own", config)
+    run.create()
+    run.save_weights(build_model(config.model))
+    assert "10 epochs of at most 500 images" in card(run, run.load_model(), None)
+    assert dict(settings(run))["length"] == "10 epochs of at most 500 images (quick run)"

@@ -86,6 +86,11 @@ class TrainingConfig(Settings):
         "32-true", "float32, or float32 with the networks in bfloat16.", added="32-true"
     )
 
+    @property
+    def length(self) -> str:
+        """How long the training is, in words, and of how many images where their number is limited."""
+        return in_epochs(self.epochs) + (f" of at most {self.train_images:,} images" if self.train_images else "")
+
 
 def _opened(settings: S, derived: dict[str, Any]) -> S:
     """Return the settings with None for each value that is the derived one."""

@@ -9,7 +9,6 @@ from dataclasses import fields
 from typing import Any
 
 from pie_cli.config.naming import run_name
-from pie_cli.config.run import in_epochs
 from pie_cli.data.base import Preprocessing, shape_text
 from pie_cli.data.named import classes_named
 from pie_cli.evaluation.cache import known
@@ -144,8 +143,8 @@ def merit(run: Run, figures: Mapping[str, float]) -> Iterator[str]:
     """Yield the figures of merit, or what training has measured where there was no evaluation."""
     yield "## Figures of merit\n"
     if figures:
-        epochs = run.config.training.epochs if run.config.training else 0
-        yield "Of test images, by `pie evaluate`." + f" This is a quick run, of {in_epochs(epochs)}." * run.config.quick
+        length = run.config.training.length if run.config.training else ""
+        yield "Of test images, by `pie evaluate`." + f" This is a quick run, of {length}." * run.config.quick
         named = measures_of(classes_of(run))
         yield "\n| | |\n|:---|---:|"
         for name in (one for one in named if one in figures and one not in ELSEWHERE):
@@ -163,7 +162,7 @@ def training(run: Run) -> Iterator[str]:
     """Yield how the model was trained, if that is known."""
     if (given := run.config.training) is None:
         return
-    yield f"## Training\n\nRecipe {run.config.recipe}, {in_epochs(given.epochs)}, seed {given.seed}:\n"
+    yield f"## Training\n\nRecipe {run.config.recipe}, {given.length}, seed {given.seed}:\n"
     yield f"```bash\n{command_of(run.config)}\n```\n"
     facts = run.provenance
     known_facts = [f"version {facts['version']}"] if "version" in facts else []

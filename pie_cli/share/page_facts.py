@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pie_cli.config.run import in_epochs
 from pie_cli.data.base import Dataset
 from pie_cli.evaluation.cache import known
 from pie_cli.evaluation.evaluate import measures_of
@@ -103,7 +102,7 @@ def settings(run: Run) -> Iterator[tuple[str, str]]:
     if config.training is None:
         yield "training", "elsewhere; nothing is known of it"
         return
-    yield "length", in_epochs(config.training.epochs) + (" (quick run)" if config.quick else "")
+    yield "length", config.training.length + (" (quick run)" if config.quick else "")
     for name, value in config.to_dict()["training"].items():
         yield name, text_of(value)
 
