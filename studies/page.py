@@ -33,11 +33,13 @@ STUDIES = (
 )  # fmt: skip
 INTRODUCTION = """# Experiments
 
-What decides the defaults. Every row is one training of the default PIE (MNIST, d = 10, ε₀² = 0.01, seed 0) with
-one thing changed, on one CPU thread, evaluated on validation images: the test images decide nothing. "MSE" is
-that of decoding from z alone; "FD" the Fréchet distance of samples to the images in the features of small
-classifiers. Compare rows within a table: later tables have three classifiers instead of one, and their 5-NN accuracy
-is against all training codes, not 10,000. Most trainings have three epochs: they rank settings and reproduce nothing.
+What decides the defaults. Every row is one training (MNIST, d = 10, ε₀² = 0.01 and seed 0 where the row does not say
+otherwise) on one CPU thread, evaluated on validation images: the test images decide nothing. Where a table names no
+other model, a row is the default PIE with one thing changed. "MSE" is that of decoding from z alone; "FD" the Fréchet
+distance of samples to the images in the features of small classifiers. Compare rows within a table. Tables whose
+default has 4,998,662 parameters are older: there one classifier judges instead of three, and 5-NN accuracy is against
+10,000 codes. Most trainings have three epochs: they rank settings and reproduce nothing. Processors were AMD EPYC and
+Intel Xeon; the tables' last lines name the commits.
 
 `python -m studies` measures the rows that a table lacks and writes this page. To have a row measured again, delete
 it from every table in `studies/results/`, and its folder under `results/studies/`."""

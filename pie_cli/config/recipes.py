@@ -23,7 +23,7 @@ RECIPES: dict[Recipe, Defaults] = {
     # noise, annealing, contraction, a start from data or a bound on the gradient. Dequantisation stays: without it
     # there is no density to maximise.
     "letter": Defaults(
-        "the paper's text and nothing else",
+        "the paper's text, as far as it goes",
         {"scale": "affine", "equal_widths": True, "init": "random", "noise": 0.0, "anneal": 0.0, "grad_clip": NEVER},
     ),
     # It lowers the MSE from z alone by a quarter; samples are less realistic (docs/EXPERIMENTS.md, beyond).

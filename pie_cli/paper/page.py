@@ -30,9 +30,9 @@ TABLE_1 = (
 )
 
 VERDICTS_NOTE = (
-    "docs/CRITERIA.md has the criteria; they were written before a recorded run was looked at. With the recipe stable "
-    "more differs between two values of ε₀² than ε₀²: the training images carry noise of that variance, and a value "
-    "below 0.1 is reached from there in the course of the training."
+    "docs/CRITERIA.md has the criteria; they were written before the PIEs of the record were looked at. With the "
+    "recipe stable more differs between two values of ε₀² than ε₀²: the training images carry noise of that variance, "
+    "and a value below 0.1 is reached from there in the course of the training."
 )
 
 GOALS_NOTE = (
