@@ -35,6 +35,16 @@ STUDY = Study(
         "PCA": PCA,
         **{name: _options({**settings, "epochs": FULL_EPOCHS}) for name, settings in OPPONENTS.items()},
     },
+    conclusion="""\
+**PIE loses by its error and wins by its samples.** With equal care the VAEs, WAE and RAE decode z with 65 to 89 % of
+PIE's error (0.0104 to 0.0142, PIE 0.0160), next to the floor that a plain autoencoder sets (0.0103), and their digits
+separate better. Projected, the Gaussian VAE, RAE and WAE come nearer to the images than PIE (0.0084 to 0.0087, PIE
+0.0096), the Bernoulli VAE as near, and WAE with λ = 200 less near. From N(0, I), PIE's samples are 4.5 times nearer
+to the images than the best of the others (20 against 90), from mixtures fitted to z 1.9 times (13.8 against 26.3).
+RAE and the autoencoder have no prior, so their samples from N(0, I) are blank.
+
+**It is not PIE's size.** A PIE with as few parameters as a VAE has a distance of 29, with a mixture of 19, and an MSE
+of 0.0191. There is one seed of each.""",
 )
 AS_MANY = Study(
     "parameters",
