@@ -34,7 +34,7 @@ exp(tanh t) 0.076, with quarters instead of the checkerboard 0.071. These are te
 
 - At ε₀² = 1 wider bounds of s and logits of the pixels reconstruct better: 0.062 with s = exp(tanh t), 0.067 with
   exp(2 tanh t), 0.054 with logits, instead of 0.090. At ε₀² = 0.01 wider bounds do not.
-- Without a bound, s = exp t, both trainings diverge within an epoch and a half.
+- Without a bound, s = exp t, both trainings diverge in the first epoch.
 - Section 3.4's model, g = 0 at ε₀² = 1, has the same MSE as with g (0.091 and 0.090), and worse samples.
 - The checkerboard makes sharper samples than quarters of the image, as the paper says, in both pairs (0.081 against
   0.069, 0.052 against 0.043), by less than seeds differ.
